@@ -89,17 +89,15 @@ class _Composer:
     def picture(self, notes: tuple[str, ...]) -> Picture:
         arrows: dict[tuple[Node, int], Arrow] = {}
         distinct: dict[str, Arrow] = {}
-        values: dict[str, set[Node]] = {}  # that pass between folded boxes
+        passing: dict[str, set[Node]] = {}
         for found, arrow in self._all_arrows():
             arrows.setdefault((found.node, found.slot), arrow)
             # of several arrows between folded boxes, one that ranks them
             if arrow.id not in distinct or arrow.ranks:
                 distinct[arrow.id] = arrow
-            if found.source and arrow.source.node is None and arrow.target.node is None:
-                values.setdefault(arrow.id, set()).add(found.source.node)
-        for name, passing in values.items():
-            if len(passing) > 1:
-                distinct[name] = replace(distinct[name], note=TextLine(f"{len(passing)}"))
+            if found.source and arrow.slot < 0:
+                passing.setdefault(arrow.id, set()).add(found.source.node)
+        distinct |= {name: distinct[name].counting(values) for name, values in passing.items()}
         return Picture(
             [self._shape(box) for box in self._boxes],
             list(distinct.values()),
@@ -107,6 +105,7 @@ class _Composer:
             list(self._legend(distinct.values())),
             notes,
             {argument: arrow.id for argument, arrow in arrows.items()},
+            passing,
         )
 
     # Boxes
@@ -236,7 +235,7 @@ class _Composer:
         for kind, part in first.items():
             strong = SHAPES[kind].get("color", hue_of(part).strong)
             yield Swatch(GLYPHS[kind], kind.value, strong)
-        if any(arrow.slot < 0 and arrow.note for arrow in arrows):
+        if any(arrow.counts for arrow in arrows):
             yield Swatch("②▸", "number of values that pass", INK)
         if any(arrow.repaired for arrow in arrows):
             yield Swatch("┄▸", "shape repair left out", FAINT)

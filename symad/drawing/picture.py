@@ -6,13 +6,13 @@ symad lays it out (:mod:`symad.drawing.placed_picture`) and writes it as SVG
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from symad.drawing.fold import Box
 from symad.drawing.style import EMPHASIS, FAINT, INK, SHAPES, hue_of
 from symad.graph.node import Node
 from symad.notation.roles import Kind, Part
-from symad.records import dataclass, field
+from symad.records import dataclass, field, replace
 
 BIG, MIDDLE, SMALL = 17, 15, 12
 """The font sizes of symbols, formulas, and less important text."""
@@ -134,6 +134,17 @@ class Arrow:
         ends = f"{letter}{self.source.id[1:]}_{self.target.id[1:]}"
         return f"{ends}_{self.slot}" if self.slot >= 0 else ends
 
+    def counting(self, values: Collection[Node]) -> Arrow:
+        """Return it with the number of values that pass, if both ends are folded."""
+        if {self.source.node, self.target.node} != {None} or len(values) < 2:
+            return self
+        return replace(self, note=TextLine(f"{len(values)}"))
+
+    @property
+    def counts(self) -> bool:
+        """Whether its note is the number of values that pass."""
+        return self.slot < 0 and self.note is not None
+
     @property
     def crosses(self) -> bool:
         """Whether it leads from one part to another."""
@@ -188,6 +199,8 @@ class Picture:
         Notes on what the picture leaves out.
     edge_ids : dict from (Node, int) to str
         The ``id`` of the arrow for an argument (node, slot), except inside a folded box.
+    passing : dict from str to set of Node
+        The values that pass along each arrow from or to a folded box, by the arrow's ``id``.
     """
 
     shapes: Sequence[Shape]
@@ -196,6 +209,7 @@ class Picture:
     legend: Sequence[Swatch] = ()
     notes: tuple[str, ...] = ()
     edge_ids: Mapping[tuple[Node, int], str] = field(default_factory=dict)
+    passing: Mapping[str, Collection[Node]] = field(default_factory=dict)
 
     @property
     def parts(self) -> list[Part]:

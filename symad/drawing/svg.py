@@ -247,9 +247,12 @@ class _Classes:
         return f' id="{name}" class="{classes}"{self._represented(name)}', ""
 
     def note(self, note: PlacedNote) -> tuple[str, str]:
-        name = note.arrow.id
-        (key,) = self._members.get(name, [name])
-        return f' class="badge unseen" data-k="b-{key}"', ""
+        arrow = note.arrow
+        (key, *more) = self._members.get(arrow.id, [arrow.id])
+        if not arrow.counts:
+            return f' class="badge unseen" data-k="b-{key}"', ""
+        shown = self._represented(arrow.id) if more else f' data-k="{key}"'
+        return f' class="badge count {hue_class(arrow.part)} unseen"{shown}', ""
 
     def text(self, line: TextLine, is_centred: bool) -> str:
         if line.key:

@@ -135,7 +135,7 @@ class Film:
             grounds=list(_seen(placed.grounds, figures)),
             shafts=[replace(s, arrow=_lit_arrow(s.arrow, step)) for s in shafts],
             figures=[self._figure(f, step, shown) for f in figures],
-            notes=[note for note in placed.notes if f"b-{note.arrow.id}" in shown],
+            notes=[note for note in placed.notes if _note_key(note.arrow) in shown],
             legend=caption,
         )
 
@@ -234,6 +234,11 @@ def _lit_shape(shape: Shape, step: StoryStep) -> Shape:
     """Return a shape with its emphasis, and the id that arrows use for its place."""
     box = replace(shape.box, id=shape.place)
     return replace(shape, box=box, emphasis=_emphasis(shape.box.id, step))
+
+
+def _note_key(arrow: Arrow) -> str:
+    """Return what a step shows with the note of an arrow: a count belongs to the arrow itself."""
+    return arrow.id if arrow.counts else f"b-{arrow.id}"
 
 
 def _lit_arrow(arrow: Arrow, step: StoryStep) -> Arrow:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 
 from symad.drawing.fold import Box, Frame
 from symad.drawing.picture import MIDDLE, Arrow, Picture, Shape, TextLine
+from symad.graph.node import Node
 from symad.notation.roles import Kind, Part
 from symad.notation.values import counted
 from symad.player.glyphs import Glyphs
@@ -115,6 +116,7 @@ class _Folder:
     def _arrows(self, members: dict[str, list[str]]) -> Iterator[Arrow]:
         """Yield the arrows; several between the same boxes are one if a box is folded."""
         found: dict[str, Arrow] = {}
+        passing: dict[str, set[Node]] = {}
         for arrow in self._picture.arrows:
             start, end = self._box_of[arrow.source.id], self._box_of[arrow.target.id]
             if start is end:
@@ -122,10 +124,17 @@ class _Folder:
             new = replace(arrow, source=start, target=end)
             if start.node is None or end.node is None:
                 new = replace(new, slot=-1, note=None, repaired=False, shape_only=False)
+                passing.setdefault(new.id, set()).update(self._values(arrow))
             members.setdefault(new.id, []).append(arrow.id)
             if new.id not in found or new.ranks:
                 found[new.id] = new
-        yield from found.values()
+        for name, arrow in found.items():
+            yield arrow.counting(passing.get(name, ()))
+
+    def _values(self, arrow: Arrow) -> Collection[Node]:
+        """Return the values that pass along an arrow."""
+        source = arrow.source.node
+        return self._picture.passing.get(arrow.id, ()) if source is None else {source}
 
     def _rows(self) -> list[list[Box]]:
         """Return the rows of boxes that represent one node, and those of the closed frames."""

@@ -63,7 +63,7 @@ class PassesChapter:
         self._place = picture
         self._texts: dict[int, tuple[Any, tuple[TextLine, ...], str]] = {}  # by wire
         self._shapes: dict[str, Shape] = {}
-        self._arrows: dict[str, Arrow] = {}
+        self._arrows: dict[tuple[int, int, int], Arrow] = {}
         self._shown: dict[str, None] = {}
         self.rows: list[dict[str, Any]] = []
 
@@ -154,9 +154,9 @@ class PassesChapter:
         alive = self._wires.alive()
         now = dict.fromkeys(map(self._draw, alive))
         for edge in self._wires.edges(alive):
-            arrow = self._view.arrow(*edge)
-            self._arrows.setdefault(arrow.id, arrow)
-            now[arrow.id] = None
+            if edge not in self._arrows:
+                self._arrows[edge] = self._view.arrow(*edge)
+            now[self._arrows[edge].id] = None
         shown = [key for key in now if key not in self._shown]
         hidden = [key for key in self._shown if key not in now]
         self._shown = now

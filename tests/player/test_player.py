@@ -283,6 +283,52 @@ def test_a_folded_picture_represents_all_boxes_and_arrows_once(case: Played) -> 
             assert (arrow.id in drawn) != bool(inside and ends[0][0] in frames_of(base))
 
 
+def test_arrows_between_folded_boxes_say_how_many_values_pass(case: Played) -> None:
+    record = sm.extend(case.y, case.xs)
+    view = View([case.y, *record.adjoints.values()], dict(case.feed), opened=True)
+    base = PlayedGraph(view, [case.y], 200, Glyphs()).picture
+    top = [shape.box for shape in base.shapes if not shape.at]
+    for folded in folded_pictures(base, Glyphs()):
+        box_of = {name: box for box in map(lambda s: s.box, folded.picture.shapes)
+                  for name in folded.members[box.id]}  # fmt: skip
+        values: dict[tuple[str, str], set[Any]] = {}
+        for user in top:
+            for node in user.nodes:
+                for source in view.sources(node):
+                    for box in (box for box in top if source.node in box.nodes):
+                        ends = box_of[box.id].id, box_of[user.id].id
+                        values.setdefault(ends, set()).add(source.node)
+        for arrow in folded.picture.arrows:
+            if arrow.source.node is None and arrow.target.node is None:
+                passing = values[arrow.source.id, arrow.target.id]
+                note = arrow.note.text if arrow.note else "1"
+                assert note == str(len(passing))
+
+
+def waves() -> tuple[Any, list[Any], dict[Any, Any]]:
+    """Each block takes two values of the one before: too many nodes to show them all."""
+    x = sm.Variable("x")
+    s, t = x, sm.exp(x)
+    for block in range(20):
+        with sm.scope(f"block{block}"):
+            for _ in range(4):
+                s, t = sm.sin(s + t), s * sm.cos(t)
+    return s + t, [x], {x: 0.5}
+
+
+def test_counts_of_a_large_graph_are_shown_with_their_arrows() -> None:
+    y, xs, feed = waves()
+    player = sm.play(y, xs, feed)
+    picture, *_ = pictures_of(player.html)
+    counts = [e for e in picture.iter() if "count" in e.get("class", "").split()]
+    texts = ["".join(e.itertext()) for e in counts]
+    assert texts.count("2") >= 19 and all(int(text) > 1 for text in texts)
+    arrows = {e.get("id") for e in picture.iter() if "edge" in e.get("class", "").split()}
+    assert {e.get("data-k") for e in counts} <= arrows
+    frames = [player._film.frame(step) for step in (0, 1)]
+    assert len(frames[0].notes) == len(counts) and frames[1].notes == []
+
+
 def test_a_graph_of_60_nodes_fits_in_400_kilobytes() -> None:
     y, xs, feed = chain(6)
     player = sm.play(y, xs, feed)

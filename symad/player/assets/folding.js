@@ -70,6 +70,7 @@ class Folding {
       element.classList.toggle("unseen", !of.some((key) => shown.has(key)));
       element.classList.toggle("now", of.some((key) => now.has(key)));
       element.classList.toggle("use", of.some((key) => use.has(key)));
+      this.player.settle(element);
     }
   }
 }

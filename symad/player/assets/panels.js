@@ -23,6 +23,15 @@ class Panels {
     this.lines = [...this.all.grads.querySelectorAll(".algorithm li")];
   }
 
+  // Lays out the hidden panels, so that the browser has done it when a step shows them.
+  layOut() {
+    for (const panel of Object.values(this.all).filter((one) => one.hidden)) {
+      panel.classList.add("ahead");
+      panel.getBoundingClientRect();
+      panel.classList.remove("ahead");
+    }
+  }
+
   text(tag, text, properties = {}) {
     return make(tag, properties, this.markup.write(text));
   }

@@ -2,7 +2,11 @@
 
 const NODE_LETTER = { e: "n", f: "p", g: "q", c: "s" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
+const PREPARED = 3; // formulas that are laid out ahead of the first, which takes long
 const PANNED = 80; // pixels by which a key moves the picture
+
+const [whenIdle, cancelIdle] = window.requestIdleCallback // which Safari lacks
+  ? [(act) => requestIdleCallback(act), (name) => cancelIdleCallback(name)] : [(act) => setTimeout(act, 100), (name) => clearTimeout(name)];
 
 const byId = (id) => document.getElementById(id);
 
@@ -45,6 +49,7 @@ class Player {
     this.comparison = new Comparison(this);
     this.update();
     this.quiz = new Quiz(this);
+    byId("pictures").classList.remove("raw");
     this.presenter.openAddress();
   }
 
@@ -59,6 +64,7 @@ class Player {
     for (const group of document.querySelectorAll(".node, .edge")) add(group.id, group);
     for (const element of document.querySelectorAll("[data-k]")) add(element.dataset.k, element);
     this.state = new Map([...this.elements.keys()].map((key) => [key, null]));
+    for (const value of document.querySelectorAll(".node > text.v")) value.parentNode.classList.add("lower");
     this.panelKeys = new Map(Object.entries(this.panels.all).map(([name, panel]) => [name, [...panel.querySelectorAll("[data-k]")]]));
     this.linked = new Map();
     const link = (id, element) => {
@@ -140,17 +146,38 @@ class Player {
     if (this.following) this.follow();
   }
 
+  // Lays out what later steps show, while there is nothing else to do.
+  prepare() {
+    cancelIdle(this.preparing);
+    this.preparing = whenIdle(() => {
+      this.panels.layOut();
+      const formulas = this.story.formulas.slice(0, PREPARED);
+      const ahead = make("div", { className: "ahead" }, ...formulas.map((formula) => this.markup.maths(formula)));
+      byId("caption").append(ahead);
+      ahead.getBoundingClientRect();
+      ahead.remove();
+    });
+  }
+
   mark(key, state) {
     this.state.set(key, state);
     const unseen = this.story.appearing.has(key) && !/[sg]/.test(state);
     for (const element of this.elements.get(key)) {
       const { classList } = element;
-      if (element.matches("text.v")) element.parentNode.classList.toggle("lower", unseen);
       classList.toggle("unseen", unseen);
       classList.toggle("going", state.includes("g"));
       classList.toggle("now", state.includes("n"));
       classList.toggle("use", state.includes("u"));
+      const node = element.ownerSVGElement && element.closest(".node");
+      if (node) this.settle(node);
     }
+  }
+
+  // The text of a node is in the middle until its value is shown.  That of a hidden node stays where
+  // it is: moving the texts of a whole picture at once would take long.
+  settle(node) {
+    const value = node.querySelector("text.v");
+    if (value && !node.classList.contains("unseen")) node.classList.toggle("lower", value.classList.contains("unseen"));
   }
 
   showChapter(place) {
@@ -200,6 +227,7 @@ class Player {
   resize() {
     for (const picture of this.pictures) picture.measure();
     if (this.following) this.follow();
+    this.prepare();
   }
 
   setFollowing(following) {
@@ -250,8 +278,9 @@ class Player {
       legend.append(make("li", { title: "the norm is the square root of the sum of all squares" },
         make("span", { className: "swatch", textContent: "6×4 ‖2‖", "aria-hidden": "true" }), "shape and norm √Σx²"));
     }
-    for (const [style, mark, text] of [["repaired", "┄▸", "shape repair left out"], ["shape", "⋯▸", "only the shape is used"]]) {
-      if (this.picture.svg.querySelector(`.edge.${style}`)) {
+    for (const [style, mark, text] of [[".count", "②▸", "number of values that pass"],
+      [".edge.repaired", "┄▸", "shape repair left out"], [".edge.shape", "⋯▸", "only the shape is used"]]) {
+      if (this.picture.svg.querySelector(style)) {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
       }
     }
