@@ -4,8 +4,6 @@ processor time of each test; and how tests are shared out among processes."""
 from __future__ import annotations
 
 import gc
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,16 +11,12 @@ from typing import Any
 
 import pytest
 
-import symad.ops
-import symad.passes.forms  # before a test keeps the table of functions and restores it
+import symad.passes.forms  # noqa: F401  before a test keeps the table of functions and restores it
 from symad.backends.base import Backend
 from symad.backends.native.backend import NativeBackend
 from symad.graph.op import OP_CLASSES, Op
-from tests.support import time_limit
+from tests.support import all_ops, time_limit  # noqa: F401
 from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call
-
-for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
-    importlib.import_module(module.name)  # some are loaded when a function is asked for
 
 collect_ignore = ["packaging/users"]
 """Programs for type checkers, one of them wrong on purpose."""

@@ -24,7 +24,6 @@ from symad.passes.stack_bounds import stack_bounds
 from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
 from symad.runtime.function import Function
-from symad.runtime.pipeline import Job, run_passes
 from symad.types import StructureType, Type
 
 _SIGNATURE = (
@@ -125,7 +124,7 @@ def source_of(function: Function, name: str, sizes: Mapping[str, int]) -> tuple[
 def _open_dims(function: Function, sizes: Mapping[str, int]) -> list[str]:
     """Return the names of dimensions without a size, in the order in which inputs declare them."""
     shapes: list[Any] = []
-    for type_ in call_types(function.graph, function.latest_graph):
+    for type_ in call_types(function.graph, function.latest_types()):
         shapes += [item.shape for item in _tensors(type_)]
     dims = dict.fromkeys(dim for shape in shapes for dim in shape if isinstance(dim, str))
     return [dim for dim in dims if dim not in sizes]
@@ -140,13 +139,11 @@ def _tensors(type_: Type | None) -> list[Any]:
 
 def graph_of(function: Function, sizes: Mapping[str, int]) -> Graph:
     """Return the optimised graph of a function, with loop nests."""
-    settings = function.settings
-    job = Job(settings.grade, _types_of(function, sizes), settings.recompute, _TARGET)
-    return run_passes(function.graph, job).final
+    return function.final_graph(_types_of(function, sizes), _TARGET)
 
 
 def _types_of(function: Function, sizes: Mapping[str, int]) -> list[Type]:
-    return sized_types(function.graph, function.latest_graph, sizes)
+    return sized_types(function.graph, function.latest_types(), sizes)
 
 
 def functions_of(file: CFile, graph: Graph) -> str:

@@ -89,12 +89,7 @@ static int lu_{t}(int64_t n, {T} *a, int64_t ai, int64_t aj, int64_t *p) {{
       is_singular = 1;
       continue;
     }}
-    if (best != k)
-      for (int64_t j = 0; j < n; j++) {{
-        const {T} e = a[k * ai + j * aj];
-        a[k * ai + j * aj] = a[best * ai + j * aj];
-        a[best * ai + j * aj] = e;
-      }}
+    if (best != k) exchange_{t}(n, aj, a + k * ai, a + best * ai);
     for (int64_t i = k + 1; i < n; i++) a[i * ai + k * aj] /= a[k * ai + k * aj];
     for (int64_t i = k + 1; i < n; i++) {{
       const {T} e = a[i * ai + k * aj];
@@ -109,12 +104,7 @@ static int lu_{t}(int64_t n, {T} *a, int64_t ai, int64_t aj, int64_t *p) {{
 static void swap_{t}(int64_t n, const int64_t *p, int64_t m, {T} *x, int in_reverse) {{
   for (int64_t s = 0; s < n; s++) {{
     const int64_t i = in_reverse ? n - 1 - s : s;
-    if (p[i] != i)
-      for (int64_t j = 0; j < m; j++) {{
-        const {T} e = x[i * m + j];
-        x[i * m + j] = x[p[i] * m + j];
-        x[p[i] * m + j] = e;
-      }}
+    if (p[i] != i) exchange_{t}(m, 1, x + i * m, x + p[i] * m);
   }}
 }}
 """,
@@ -221,6 +211,34 @@ static void qr_{t}(int64_t m, int64_t n, int64_t k, {T} *a, {T} *q, {T} *tau) {{
     }}
 }}
 """,
+    "exchange": """\
+/* Exchange n elements of x with those of y, which are step apart. */
+static void exchange_{t}(int64_t n, int64_t step, {T} *x, {T} *y) {{
+  for (int64_t k = 0; k < n; k++) {{
+    const {T} e = x[k * step];
+    x[k * step] = y[k * step];
+    y[k * step] = e;
+  }}
+}}
+""",
+    "tangent": """\
+/* The tangent of Jacobi's rotation, which makes the off-diagonal element of x, off, y zero. */
+static {T} tangent_{t}({T} x, {T} y, {T} off) {{
+  const {T} theta = (y - x) / (2 * off);
+  return copysign{f}(1, theta) / (fabs{f}(theta) + hypot{f}(1, theta));
+}}
+""",
+    "rotate": """\
+/* Rotate n pairs of elements of x and y, which are step apart, by an angle of that tangent. */
+static void rotate_{t}(int64_t n, int64_t step, {T} tangent, {T} *x, {T} *y) {{
+  const {T} c = 1 / sqrt{f}(1 + tangent * tangent), s = tangent * c;
+  for (int64_t k = 0; k < n; k++) {{
+    const {T} e = x[k * step], g = y[k * step];
+    x[k * step] = c * e - s * g;
+    y[k * step] = s * e + c * g;
+  }}
+}}
+""",
     "eigen": """\
 /* A = V diag(w) V' for a symmetric A, by Jacobi's rotations, w ascending; 1 if they do not end. */
 static int eigen_{t}(int64_t n, {T} *a, {T} *w, {T} *v) {{
@@ -238,22 +256,11 @@ static int eigen_{t}(int64_t n, {T} *a, {T} *w, {T} *v) {{
         if (off != off) return 1;
         if (fabs{f}(off) <= {eps} * sqrt{f}(fabs{f}(x)) * sqrt{f}(fabs{f}(y)) * ({T})0.25 ||
             off == 0) continue;
-        const {T} theta = (y - x) / (2 * off);
-        const {T} t = copysign{f}(1, theta) / (fabs{f}(theta) + hypot{f}(1, theta));
-        const {T} c = 1 / sqrt{f}(1 + t * t), s = t * c;
+        const {T} t = tangent_{t}(x, y, off);
         moved = 1;
-        for (int64_t k = 0; k < n; k++) {{
-          const {T} e = a[k * n + p], g = a[k * n + q];
-          a[k * n + p] = c * e - s * g;
-          a[k * n + q] = s * e + c * g;
-        }}
-        for (int64_t k = 0; k < n; k++) {{
-          const {T} e = a[p * n + k], g = a[q * n + k], h = v[k * n + p], l = v[k * n + q];
-          a[p * n + k] = c * e - s * g;
-          a[q * n + k] = s * e + c * g;
-          v[k * n + p] = c * h - s * l;
-          v[k * n + q] = s * h + c * l;
-        }}
+        rotate_{t}(n, n, t, a + p, a + q);
+        rotate_{t}(n, 1, t, a + p * n, a + q * n);
+        rotate_{t}(n, n, t, v + p, v + q);
         a[p * n + q] = a[q * n + p] = 0;
       }}
     if (!moved) break;
@@ -263,14 +270,9 @@ static int eigen_{t}(int64_t n, {T} *a, {T} *w, {T} *v) {{
     int64_t least = i;
     for (int64_t j = i + 1; j < n; j++)
       if (w[j] < w[least]) least = j;
-    const {T} e = w[i];
-    w[i] = w[least];
-    w[least] = e;
-    for (int64_t k = 0; k < n && least != i; k++) {{
-      const {T} g = v[k * n + i];
-      v[k * n + i] = v[k * n + least];
-      v[k * n + least] = g;
-    }}
+    if (least == i) continue;
+    exchange_{t}(1, 1, w + i, w + least);
+    exchange_{t}(n, n, v + i, v + least);
   }}
   return sweep == 60;
 }}
@@ -294,20 +296,10 @@ static int singular_{t}(int64_t m, int64_t n, {T} *a, {T} *s, {T} *v) {{
         }}
         if (off != off) return 1;
         if (off == 0 || fabs{f}(off) <= {eps} * sqrt{f}(x) * sqrt{f}(y)) continue;
-        const {T} zeta = (y - x) / (2 * off);
-        const {T} t = copysign{f}(1, zeta) / (fabs{f}(zeta) + hypot{f}(1, zeta));
-        const {T} c = 1 / sqrt{f}(1 + t * t), d = t * c;
+        const {T} t = tangent_{t}(x, y, off);
         moved = 1;
-        for (int64_t i = 0; i < m; i++) {{
-          const {T} e = a[i * n + p], g = a[i * n + q];
-          a[i * n + p] = c * e - d * g;
-          a[i * n + q] = d * e + c * g;
-        }}
-        for (int64_t i = 0; i < n; i++) {{
-          const {T} e = v[i * n + p], g = v[i * n + q];
-          v[i * n + p] = c * e - d * g;
-          v[i * n + q] = d * e + c * g;
-        }}
+        rotate_{t}(m, n, t, a + p, a + q);
+        rotate_{t}(n, n, t, v + p, v + q);
       }}
     if (!moved) break;
   }}
@@ -326,25 +318,18 @@ static int singular_{t}(int64_t m, int64_t n, {T} *a, {T} *s, {T} *v) {{
     for (int64_t j = i + 1; j < n; j++)
       if (s[j] > s[most]) most = j;
     if (most == i) continue;
-    const {T} e = s[i];
-    s[i] = s[most];
-    s[most] = e;
-    for (int64_t k = 0; k < m; k++) {{
-      const {T} g = a[k * n + i];
-      a[k * n + i] = a[k * n + most];
-      a[k * n + most] = g;
-    }}
-    for (int64_t k = 0; k < n; k++) {{
-      const {T} g = v[k * n + i];
-      v[k * n + i] = v[k * n + most];
-      v[k * n + most] = g;
-    }}
+    exchange_{t}(1, 1, s + i, s + most);
+    exchange_{t}(m, n, a + i, a + most);
+    exchange_{t}(n, n, v + i, v + most);
   }}
   return sweep == 60;
 }}
 """,
 }
-_USES = {"solve_lu": ("swap", "triangular")}
+_USES = {
+    "lu": ("exchange",), "swap": ("exchange",), "solve_lu": ("swap", "triangular"),
+    "eigen": ("exchange", "tangent", "rotate"), "singular": ("exchange", "tangent", "rotate"),
+}  # fmt: skip
 
 
 def matrix_function(helpers: CHelpers, kind: str, dtype: np.dtype[Any]) -> str:

@@ -7,7 +7,6 @@ import os
 from symad.backends.native.c_pointer import object_code
 from symad.export.c_file import header_text, stem_and_name, write_together
 from symad.graph.op import explained
-from symad.runtime.c_pointer import pointer_graph
 from symad.runtime.function import Function
 
 
@@ -51,7 +50,7 @@ def export_object(function: Function, path: str | os.PathLike[str]) -> None:
     ['model.h', 'model.o']
     """
     stem, name = stem_and_name(path, ".o")
-    graph = pointer_graph(function.graph, function.latest_graph, function.settings, "object file")
+    graph = function.pointer_graph("object file")
     code = object_code(graph, name, function.settings.fastmath)
     header = header_text(name, graph, []).encode("ascii")
     write_together({f"{stem}.h": header, f"{stem}.o": code})

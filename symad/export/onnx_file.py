@@ -58,9 +58,11 @@ def export_onnx(
 
     Notes
     -----
+    Parameters: they are stored in the model.  One that is updated is also an input, whose default
+    is its value, and its new value is the output ``w.new``.
+
     Names: inputs and parameters have those of the graph.  An output has its key, or ``output`` with
-    its position: ``loss``, ``output.0``, ``grads.w``.  Parameters are stored in the model.  One
-    that is updated is also an input, whose default is its value, and ``w.new`` is its new value.
+    its position: ``loss``, ``output.0``, ``grads.w``.
 
     dtypes are those of the graph.  What ONNX Runtime cannot compute in float64, such as ``tan`` and
     ``erf``, is composed of other ops to full precision.  The model uses opset 18.

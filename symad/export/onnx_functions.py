@@ -52,7 +52,7 @@ def _trunc(b: OnnxBuilder, x: OnnxArray) -> OnnxArray:
 
 @formula
 def _copysign(b: OnnxBuilder, x: OnnxArray, y: OnnxArray) -> OnnxArray:
-    """A product, since ONNX Runtime's ``Where`` makes -0.0 to 0.0; the sign of NaN is lost."""
+    """A product; the sign of NaN is lost."""
     sign = b.select((y < 0) | (1 / y < 0), y.beside(-1), 1)
     return b.call("fabs", x) * sign
 

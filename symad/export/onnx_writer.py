@@ -130,6 +130,7 @@ class OnnxWriter:
         self._onnx = import_module("onnx")
         self._names: set[str] = set()
         self._known: dict[Any, OnnxArray] = {}
+        self._unsigned: set[str] = set()  # constants without axes, none of them -0.0
         self._numbers: dict[str, int] = {}
 
     def unique(self, name: str) -> str:
@@ -153,6 +154,8 @@ class OnnxWriter:
         known = self._known.get(key)
         if known is None:
             known = self.stored(array, self.unique("constant"))
+            if not array.shape and (array != 0 or not np.signbit(array)):
+                self._unsigned.add(known.name)
             if array.size <= 64:
                 self._known[key] = known
         return known
@@ -304,19 +307,34 @@ class OnnxWriter:
         return self.compute("Or", x, y)
 
     def logical_not(self, x: OnnxArray) -> OnnxArray:
-        """Return not x of a boolean."""
-        return self.compute("Not", x)
+        """Return not x of a boolean; after ``Not``, ONNX Runtime turns ``Where`` around."""
+        return self.compute("Xor", x, self.constant(True))
 
     def select(self, condition: OnnxArray, x: Any, y: Any) -> OnnxArray:
-        """Return x where the condition is true, else y; one of them may be a number."""
+        """Return x where the condition is true, else y; one of them may be a number.
+
+        The first operand of ONNX Runtime's ``Where`` loses the sign of a zero, so that of floats is
+        a number with none: each of two arrays is chosen beside 1, and these are multiplied.
+        """
         first: OnnxArray = x if isinstance(x, OnnxArray) else y.beside(x)
         second = first.beside(y)
         if first.dtype == BOOL:
             return (condition & first) | (~condition & second)
         within = np.dtype(SIGNED.get(first.dtype.name, first.dtype))
         given = [self.convert(first, within), self.convert(second, within)]
-        shape = broadcast(condition.shape, first.shape, second.shape)
-        return self.convert(self.node("Where", [condition, *given], within, shape), first.dtype)
+        if within.kind != "f" or first.name in self._unsigned:
+            chosen = self._where(condition, *given)
+        elif second.name in self._unsigned:
+            chosen = self._where(~condition, *reversed(given))
+        else:
+            one = self.constant(1, within)
+            parts = (self._where(~condition, one, given[0]), self._where(condition, one, given[1]))
+            chosen = self.multiply(*parts)
+        return self.convert(chosen, first.dtype)
+
+    def _where(self, condition: OnnxArray, x: OnnxArray, y: OnnxArray) -> OnnxArray:
+        shape = broadcast(condition.shape, x.shape, y.shape)
+        return self.node("Where", [condition, x, y], x.dtype, shape)
 
     # Shapes
 

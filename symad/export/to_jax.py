@@ -32,10 +32,7 @@ def to_jax(function: Function) -> Callable[..., Any]:
     -------
     callable
         It takes the arguments of ``function`` and returns JAX arrays in the structure of its
-        outputs.  If the function has parameters, the first argument is a list of their values, in
-        the order of ``function.parameters``; if it updates some, the result is a pair: the outputs,
-        and the list of new values.  Arrays have the dtypes of the graph if JAX's 64 bits are
-        switched on (``jax_enable_x64``), else at most 32 bits.
+        outputs.
 
     Raises
     ------
@@ -47,6 +44,13 @@ def to_jax(function: Function) -> Callable[..., Any]:
 
     Notes
     -----
+    Parameters: if there are any, the first argument is a list of their values, in the order of
+    ``function.parameters``.  If some are updated, the result is a pair: the outputs, and the list
+    of new values.
+
+    dtypes are those of the graph if JAX's 64 bits are switched on (``jax_enable_x64``), else they
+    have at most 32 bits.
+
     JAX raises no errors for values: the index of a branch is clipped, a loop that does not end
     within ``max_steps`` gives NaN, and matrices without an inverse or a factor give NaN or
     infinities.

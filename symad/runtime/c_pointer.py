@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.base import Settings
-from symad.backends.native.backend import NativeBackend
 from symad.backends.native.c_pointer import (
     ARRAYS,
     EXPORTED,
@@ -27,8 +25,6 @@ from symad.errors import ExportError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.passes.fuse import shape_of
-from symad.runtime.call_types import Latest, sized_types
-from symad.runtime.pipeline import Job, run_passes
 from symad.types import TensorType
 
 _KEPT: list[Any] = []
@@ -79,10 +75,8 @@ def low_level_callable(graph: Graph, is_fast: bool, user_data: Sequence[float] |
     return LowLevelCallable(pointer, ctypes.c_void_p(numbers.ctypes.data))
 
 
-def pointer_graph(
-    graph: Graph, latest: Latest, settings: Settings, what: str = "pointer"
-) -> Graph:
-    """Return the optimised graph of a function, which is of doubles and small.
+def require_pointer(graph: Graph, what: str) -> None:
+    """Require that an optimised graph is of doubles, and small.
 
     ``what`` is made of it, for messages.
 
@@ -91,23 +85,19 @@ def pointer_graph(
     ExportError
         If it is not.
     """
-    types = sized_types(graph, latest, {})
-    job = Job(settings.grade, types, settings.recompute, NativeBackend())
-    made = run_passes(graph, job).final
-    for node in (*made.inputs, *made.outputs):
+    for node in (*graph.inputs, *graph.outputs):
         if not isinstance(node.type, TensorType) or node.type.dtype != np.float64:
             raise ExportError(
                 f"{node.label!r} is {node.type}, and a function with a {what} is of float64",
                 where=node.site.describe(),
                 remedy="Cast it, or write a file with sm.export_c.",
             )
-    if not has_pointer(made):
+    if not has_pointer(graph):
         raise ExportError(
             f"the function has no {what}: that needs llvmlite, native code for each op, arrays of "
             f"at most {MOST_ELEMENTS} elements, and at most {MOST_OPERATIONS} operations",
             remedy="Write a file with sm.export_c.",
         )
-    return made
 
 
 def _count(nodes: Sequence[Node]) -> int:

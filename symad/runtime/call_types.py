@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from symad.errors import ExportError
 from symad.graph.graph import Graph
 from symad.graph.node import Node
 from symad.types import StructureType, TensorType, Type, UnknownShape
 
-Latest = Callable[[], Graph]
-"""Returns the graph of the latest call of a function."""
 
-
-def call_types(graph: Graph, latest: Latest) -> list[Type]:
+def call_types(graph: Graph, latest: Sequence[Type]) -> list[Type]:
     """Return the type of each input, those of the latest call for inputs that declare no shape.
 
     Raises
@@ -24,7 +21,7 @@ def call_types(graph: Graph, latest: Latest) -> list[Type]:
     nodes = graph.inputs
     types = [node.type for node in nodes]
     if any(map(_is_open, types)):
-        types = [node.type for node in latest().inputs]
+        types = list(latest)
     for node, type_ in zip(nodes, types, strict=True):
         if _is_open(type_):
             raise ExportError(
@@ -35,7 +32,7 @@ def call_types(graph: Graph, latest: Latest) -> list[Type]:
     return types
 
 
-def sized_types(graph: Graph, latest: Latest, sizes: Mapping[str, int]) -> list[Type]:
+def sized_types(graph: Graph, latest: Sequence[Type], sizes: Mapping[str, int]) -> list[Type]:
     """Return the type of each input, with sizes for its named dimensions.
 
     Raises

@@ -76,6 +76,16 @@ class Specialisation:
         """The report of each step of the pipeline, which runs now if the program was known."""
         return self._compiled[0]
 
+    @property
+    def types(self) -> tuple[Type, ...]:
+        """The types of the inputs."""
+        return self._request.types
+
+    def known_passes(self, graph: Graph, types: Sequence[Type]) -> Optimised | None:
+        """Return the report of the passes if they have run, for a graph and these types."""
+        is_same = self.graph is graph and self.types == tuple(types)
+        return self._compiled[0] if is_same and "_compiled" in self.__dict__ else None
+
     @cached_property
     def _compiled(self) -> tuple[Optimised, Program]:
         from symad.runtime.pipeline import compile_graph  # slow to import
@@ -339,10 +349,11 @@ class Function:
         """
         if values is not None:
             return self._find(values)
-        found = self._specialisations.get(self._direct.latest_key(), self._latest)
-        if found is not None:
-            return found
-        return self._specialise([node.type for node in self.graph.inputs])
+        return self._called() or self._specialise([node.type for node in self.graph.inputs])
+
+    def _called(self) -> Specialisation | None:
+        """Return the program of the latest call, ``None`` before the first."""
+        return self._specialisations.get(self._direct.latest_key(), self._latest)
 
     @property
     def passes(self) -> Optimised:
@@ -391,7 +402,7 @@ class Function:
         """
         from symad.runtime.c_pointer import address_of
 
-        return address_of(self._pointer_graph(), self.settings.fastmath)
+        return address_of(self.pointer_graph(), self.settings.fastmath)
 
     def low_level_callable(self, user_data: Sequence[float] | None = None) -> Any:
         """Return a ``scipy.LowLevelCallable`` of a function that returns one number.
@@ -426,12 +437,41 @@ class Function:
         """
         from symad.runtime.c_pointer import low_level_callable
 
-        return low_level_callable(self._pointer_graph(), self.settings.fastmath, user_data)
+        return low_level_callable(self.pointer_graph(), self.settings.fastmath, user_data)
 
-    def _pointer_graph(self) -> Graph:
-        from symad.runtime.c_pointer import pointer_graph
+    def pointer_graph(self, what: str = "pointer") -> Graph:
+        """Return the graph of which machine code for other languages is made.
 
-        return pointer_graph(self.graph, self.latest_graph, self.settings)
+        Raises
+        ------
+        ExportError
+            If there is no such code; the message says for ``what``.
+        """
+        from symad.backends.native.backend import NativeBackend
+        from symad.runtime.c_pointer import require_pointer
+        from symad.runtime.call_types import sized_types
+
+        types = sized_types(self.graph, self.latest_types(), {})
+        graph = self.final_graph(types, NativeBackend())
+        require_pointer(graph, what)
+        return graph
+
+    def final_graph(self, types: Sequence[Type], backend: Backend) -> Graph:
+        """Return the optimised graph that a backend is given, for inputs of some types.
+
+        Passes that have run for the latest call are not run again.
+        """
+        from symad.runtime.pipeline import Job, final_graph
+
+        settings, found = self.settings, self._called()
+        known = None if found is None else found.known_passes(self.graph, types)
+        job = Job(settings.grade, types, settings.recompute, backend)
+        return final_graph(self.graph, job, known, settings.backend)
+
+    def latest_types(self) -> list[Type]:
+        """Return the types of the inputs in the latest call, before the first those declared."""
+        found = self._called()
+        return [node.type for node in self.graph.inputs] if found is None else [*found.types]
 
     def latest_graph(self) -> Graph:
         """Return the optimised graph of the latest call, whose inputs have its types."""

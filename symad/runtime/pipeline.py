@@ -420,6 +420,34 @@ def run_passes(
     return Optimised(readable, graph, tuple(reports))
 
 
+def final_graph(graph: Graph, job: Job, known: Optimised | None, known_to: Backend) -> Graph:
+    """Return the graph given to the backend of a job.
+
+    Parameters
+    ----------
+    graph : Graph
+    job : Job
+    known : Optimised, optional
+        What the passes made of the graph for the same settings, types, and another backend:
+        ``known_to``.  Those that do not depend on the backend are not run again.
+    known_to : Backend
+    """
+    to = job.backend
+    assert to is not None
+    if known is None or (to.fuses, to.unwanted_rules) != (known_to.fuses, known_to.unwanted_rules):
+        return run_passes(graph, job).final
+    return _run_last(known.graph, job)
+
+
+@isolated
+def _run_last(graph: Graph, job: Job) -> Graph:
+    last = [step.name for step in PASSES].index(_LAST_READABLE)
+    for step in PASSES[last + 1 :]:
+        if step.applies(graph, job):
+            graph, _ = _take(step, graph, job, None, False)
+    return graph
+
+
 def _take(
     step: Pass, graph: Graph, job: Job, record: Recorder | None, keep: bool
 ) -> tuple[Graph, PassReport]:

@@ -13,8 +13,10 @@ import pytest
 
 import symad as sm
 from symad.errors import ExportError
+from symad.export.c_file import source_of
 from symad.export.c_function import LONGEST
 from symad.graph.nested import leaves
+from symad.runtime import pipeline
 from tests.support.c_library import STRICT, CFailure, CLibrary
 from tests.support.c_programs import needs_gcc
 from tests.support.stacks import stacks_of_while_loops
@@ -52,6 +54,30 @@ def test_a_shape_that_is_not_declared_is_that_of_the_latest_call(tmp_path: Path)
     f(np.ones(3))
     sm.export_c(f, tmp_path / "model.c")
     assert "in[0]: double[3] x" in (tmp_path / "model.h").read_text()
+
+
+def test_passes_that_a_call_has_run_are_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is the same, whether the function was called, and with what, or not."""
+    ran: list[str] = []
+    run = pipeline._take
+
+    def noted(step: Any, *arguments: Any) -> Any:
+        ran.append(step.name)
+        return run(step, *arguments)
+
+    x, m = sm.Variable("x", shape=("n", 9)), sm.Variable("m", shape=(9, 9))
+    y = sm.sum(sm.softmax(sm.tanh(x @ m) / 1.7))
+    f = sm.compile([x, m], [y, *sm.gradients(y, [x, m])], backend="native")
+    numpy = sm.compile([x, m], f.outputs, backend="numpy")
+    fresh = source_of(f, "model", {"n": 5})
+    for call, size, known in ((f, 4, False), (f, 5, True), (numpy, 5, False)):
+        call(np.ones((size, 9)), np.ones((9, 9)))
+        assert call.passes.graph.inputs[0].type == sm.TensorType("float64", (size, 9))
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, "_take", noted)
+            ran.clear()
+            assert source_of(call, "model", {"n": 5}) == fresh
+        assert ("rewrite" not in ran) == known and "fuse" in ran
 
 
 # Sizes

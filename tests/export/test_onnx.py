@@ -353,3 +353,26 @@ def test_onnx_must_be_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="pip install"):
         sm.export_onnx(sm.compile([x], x + 1), tmp_path / "f.onnx")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_choices_keep_the_sign_of_a_zero(dtype: str) -> None:
+    """ONNX Runtime's ``Where`` alone loses it, for one operand or the other."""
+    x = sm.Variable("x", shape=(4,), dtype=dtype)
+    y = sm.Variable("y", shape=(4,), dtype=dtype)
+    row = sm.Variable("row", shape=(1,), dtype=dtype)
+    c, one = sm.Variable("c", shape=(4,), dtype="bool"), sm.Variable("one", shape=(), dtype="bool")
+    conditions = [c, ~c, one, ~one]
+    pairs = [(x, y), (x, row), (row, y), (x, 1.0), (1.0, y), (-0.0, y), (x, -0.0), (0.0, 1.0 / y)]
+    outputs = [sm.where(b, *pair) for b in conditions for pair in pairs]
+    f = sm.compile([x, y, row, c, one], outputs, backend="numpy")
+    session = session_of(onnx_model(f, lowered(f)))
+    choices, zeros = np.array([True, False, True, False]), np.full(4, -0.0, dtype)
+    for values in ((-zeros, zeros), (zeros, -zeros), (zeros, zeros), (-zeros, -zeros)):
+        for numbers in ((*values, zeros[:1]), (*values, -zeros[:1])):
+            for which in (True, False):
+                feed = dict(zip(["x", "y", "row"], numbers, strict=True), c=choices, one=which)
+                wanted = f(**feed)
+                found = list(outputs_of(session, feed).values())
+                for k, (a, b) in enumerate(zip(wanted, found, strict=True)):
+                    assert (a == b).all() and (np.signbit(a) == np.signbit(b)).all(), (k, feed)

@@ -72,7 +72,7 @@ def check(seed: int) -> None:
     static = specialise(graph, [type_of(value) for value in values])
     nested = [[next(found) for _ in tensors(value)] for value in wanted]
     noise = {"all_ops": True, "ulps": 8}
-    compare("ONNX", Spread(static, values, seed, **noise), nested, special=True)
+    compare("ONNX", Spread(static, values, seed, **noise), nested, special=True, zeros=True)
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + GRAPHS, BATCH))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -12,15 +10,11 @@ import numpy as np
 import pytest
 
 import symad as sm
-import symad.ops
 from symad.graph.op import OP_CLASSES
 from tests.support.op_checks import Case, assert_close, build, cases_of, run
 
 pytest.importorskip("jax", reason="JAX is not installed")
-from tests.support import jax_interpreter  # noqa: E402
-
-for module in pkgutil.walk_packages(symad.ops.__path__, "symad.ops."):
-    importlib.import_module(module.name)
+from tests.support import all_ops, jax_interpreter  # noqa: E402, F401
 
 OPS = sorted(OP_CLASSES)
 CASES = [case for name in OPS for case in cases_of(OP_CLASSES[name])]

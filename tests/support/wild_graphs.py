@@ -22,7 +22,7 @@ from symad.graph.op import OP_CLASSES
 from symad.ops.base import PerElement
 from symad.ops.structure import items_of
 from symad.types import TensorType
-from tests.support import everyday
+from tests.support import all_ops, everyday  # noqa: F401  the graph of a seed holds any op
 from tests.support.op_checks import KNOWLEDGE, Case, cases_of
 from tests.support.random_graphs import (
     MAKERS,
@@ -203,7 +203,7 @@ class Subclass(np.ndarray):  # type: ignore[type-arg]
 
 WILD: list[Maker] = []
 ELEMENTWISE = sorted(
-    name for name, kind in list(OP_CLASSES.items())  # looking for a name may load ops
+    name for name, kind in OP_CLASSES.items()
     if issubclass(kind, PerElement) and hasattr(sm, name)
     and name not in ("identity", "cast", "where", "round", "add_n", "polygamma", "power")
 )  # fmt: skip
