@@ -216,7 +216,7 @@ def test_ctrl_c_cancels(tmp_path: Path) -> None:
         left = {child.pid for child in active_children()}
         print(len(left & pids) < 2, job() > 0)
     """
-    done = program(tmp_path, body, steps=20)
+    done = program(tmp_path, body, steps=50)
     out, errors = done.communicate(timeout=120)
     assert (out.split(), errors, done.returncode) == (
         ["interrupted", "True", "True", "True"],
