@@ -6,9 +6,11 @@ import os
 
 from symad.backends.native.c_pointer import object_code
 from symad.export.c_file import header_text, stem_and_name, write_together
+from symad.graph.op import explained
 from symad.runtime.function import Function
 
 
+@explained
 def export_object(function: Function, path: str | os.PathLike[str]) -> None:
     """Write a compiled function of few numbers as an object file, and a C header beside it.
 
