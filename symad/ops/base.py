@@ -354,7 +354,7 @@ class Elementwise(PerElement):
         return None
 
     def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
-        """Return v ∂out/∂inputs[slot] where the operand is selected."""
+        """Return v ∂out/∂inputs[slot] where the operand is selected: the driver masks the rest."""
         rule = self.chain[slot]
         return None if rule is None else rule(v, out, *inputs)
 
