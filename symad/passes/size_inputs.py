@@ -27,10 +27,10 @@ def size_inputs(graph: Graph) -> frozenset[int]:
     possible = {node: index for index, node in enumerate(graph.inputs) if _may_be_size(node)}
     if not possible:
         return frozenset()
-    known: set[Node] = set()
+    given, known = set(graph.inputs), set[Node]()
     wanted: list[Node] = []
     for node in graph.nodes:
-        if node.op is None or node in possible:
+        if node.op is None or node in given:
             if isinstance(node, Constant) or node in possible:
                 known.add(node)
             continue
@@ -51,7 +51,7 @@ def size_inputs(graph: Graph) -> frozenset[int]:
 
 
 def _may_be_size(node: Node) -> bool:
-    return not isinstance(node, Parameter) and node.op is None and _is_integer(node)
+    return not isinstance(node, Parameter) and _is_integer(node)
 
 
 def _is_integer(node: Node) -> bool:

@@ -640,6 +640,14 @@ def test_what_holds_no_integers_has_no_sizes():
     assert size_inputs(sm.Graph([sm.arange(n)], [n])) == {0}
 
 
+def test_a_computed_node_that_is_fed_is_a_size_itself():
+    n, m = sm.Variable("n", (), "int64"), sm.Variable("m", (), "int64")
+    twice, rows = n * 2, sm.arange(m)
+    f = sm.compile([n, twice, rows], [sm.arange(twice), rows])
+    assert size_inputs(f.graph) == {1}, "what a fed node was computed from is no part of the graph"
+    assert [len(y) for y in f(3, 5, [7])] == [5, 1]
+
+
 def test_the_source_of_loops_runs_and_agrees():
     x = sm.Variable("x", shape=(3,))
     y = sm.scan(lambda c, e: (c * e, c + e), sm.constant(1.0), x)
