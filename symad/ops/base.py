@@ -354,18 +354,12 @@ class Elementwise(PerElement):
         return None
 
     def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
-        """Return v ∂out/∂inputs[slot] where the operand is selected."""
+        """Return v ∂out/∂inputs[slot] where the operand is selected: the driver masks the rest."""
         rule = self.chain[slot]
         return None if rule is None else rule(v, out, *inputs)
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        rule = self.chain[slot]
-        product = None if rule is None else rule(adjoint, out, *inputs)
-        choice = self.choice(slot, out, *inputs)
-        if product is None or choice is None:
-            return product
-        condition, holds = choice
-        return mask(condition if holds else call("logical_not", condition), product)
+        return self.partial(slot, adjoint, out, *inputs)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
