@@ -398,6 +398,15 @@ def _ops(nodes: Any) -> set[str]:
     return {n.op.name for n in nodes if n.op is not None}.union(*inside)
 
 
+@pytest.mark.parametrize("divisor", [2.0, np.array([0.5, -3.0]), 0.0])
+def test_quotients_by_constants_need_no_masks_unless_one_is_zero(divisor: Any) -> None:
+    x = sm.Variable("x", shape=2)
+    last, stack = sm.scan(lambda c, e: (c / divisor + e, c / divisor), x, sm.constant([1.0, 2.0]))
+    for y in (x / divisor, sm.sin(x / divisor), last, stack[0]):
+        nodes = sm.Graph([sm.gradients(sm.sum(y[:1]), x)]).nodes
+        assert ("where" not in _ops(nodes)) == bool(np.all(divisor))
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_loops_with_finite_slopes_need_no_masks(order: int) -> None:
     w, x = sm.Variable("w", shape=(4, 2)), sm.Variable("x", shape=(5, 2))

@@ -56,3 +56,23 @@ def test_ops(name: str, folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = jit._compile
     monkeypatch.setattr(jit, "_compile", lambda text, name, _: compiled(text, name, FULL))
     assert results(built.inputs, outputs, built.arrays) == little
+
+
+@pytest.mark.parametrize(("is_fast", "effort"), [(False, jit.Effort.LOW), (True, FULL)])
+@pytest.mark.parametrize("shape", [(), (7,)], ids=["numbers", "arrays"])
+def test_fast_arithmetic_is_worth_all_passes(
+    shape: Any, is_fast: bool, effort: jit.Effort, folder: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terms change places only if LLVM's later passes look at them."""
+    efforts: dict[str, jit.Effort] = {}
+    compiled = jit._compile
+
+    def compile_(text: str, name: str, effort: jit.Effort) -> Any:
+        efforts[name] = effort
+        return compiled(text, name, effort)
+
+    monkeypatch.setattr(jit, "_compile", compile_)
+    x = sm.Variable("x", shape)
+    f = sm.compile([x], sm.sum(sm.sin(x) + x * x), backend="native", fastmath=is_fast)
+    f(np.ones(shape))
+    assert efforts.items() >= {("loops" if shape else "function", effort)}

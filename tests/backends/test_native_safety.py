@@ -394,7 +394,7 @@ def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
     try:
         child = os.fork()
         if child == 0:
-            signal.alarm(20)
+            _end_after(20)
             jit.optimised_text(ir.Module("second"))
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
@@ -402,11 +402,17 @@ def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
         other.join()
 
 
+def _end_after(seconds: int) -> None:
+    """Have this process killed if it hangs; a handler of the test run would let it go on."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
+
+
 def _child(f: sm.Function, x: Any) -> int:
     """Call and compile in a child; return its exit status, or the signal that ended it."""
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        _end_after(20)
         try:
             assert_right(f, 3.0, x)
             assert_right(compiled(7.0), 7.0, np.ones(30))

@@ -14,6 +14,9 @@ pytest.importorskip("llvmlite")
 
 from symad.backends.native.kernels.loops import loop_text  # noqa: E402
 from symad.backends.native.loop_nest import Nest, NestLayout  # noqa: E402
+from symad.backends.native.lower.loops import SPLIT_FROM, is_large  # noqa: E402
+from symad.backends.native.plan import lower_parts  # noqa: E402
+from symad.backends.native.program import schedule_natively  # noqa: E402
 
 SIZE = 40
 BLOCK = SIZE * SIZE * 8
@@ -270,3 +273,13 @@ def test_the_same_call_gives_the_same_bits() -> None:
     for again in (f(u, v), f(a=u, b=v), f(list(u), v[::-1][::-1])):
         for x, y in zip(again, first, strict=True):
             np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("make", [sm.sin, sm.sum, sm.max, sm.min, lambda x: x * x])
+def test_what_threads_share_is_large_whether_it_is_fused_or_not(make: Any) -> None:
+    for rows, is_expected in ((8, False), (2 * SPLIT_FROM // SIZE, True)):
+        graph = sm.Graph([make(sm.Variable("x", shape=(rows, SIZE)))])
+        (segment,) = lower_parts(schedule_natively(graph), False, 2).segments
+        assert segment is not None
+        assert any(call.parts > 1 for call in segment.calls) is is_expected
+        assert is_large(graph.outputs[0]) is is_expected

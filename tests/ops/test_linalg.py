@@ -68,6 +68,14 @@ def test_matmul_adjoints_of_all_ranks(
         np.testing.assert_allclose(got[1 + k], expected, atol=1e-12)
 
 
+def test_adjoints_of_a_matrix_and_a_vector_are_single_products() -> None:
+    a, x, y = (sm.Variable(name, shape) for name, shape in (("a", (2, 3)), ("x", 2), ("y", 3)))
+    for product, vector in ((x @ a, x), (a @ y, y)):
+        gradient = sm.Graph([sm.gradients(sm.sum(product), vector)])
+        names = {node.op.name for node in gradient.nodes if node.op is not None}
+        assert names == {"matmul", "broadcast_like", "matrix_transpose"}
+
+
 def test_matmul_of_open_ranks_serves_matrices_and_vectors() -> None:
     x, w = sm.Variable("x"), sm.Variable("w")
     f = sm.compile([x, w], sm.gradients(x @ w, [x, w]))
