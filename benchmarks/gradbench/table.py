@@ -18,7 +18,8 @@ PyTorch. The evals make the inputs and check each answer; wrong ones are left ou
 processes are pinned to one core, with one thread. Times are those that the tools report, the best
 of at least ten runs, so that compiling is not counted. Results of JAX are waited for inside the
 clock: some functions of the suite's tool stop it before the result exists. The C++ gradient of
-`ode` is a closed form, and so left out of the mean; `particle` and `saddle` have no C++ program."""
+`ode` is a closed form, and so left out of the mean; `particle` and `saddle` have no C++ program.
+The suite times one call for each number of `hello`: these rows show first calls."""
 
 CLOSED_FORM = ("ode", "gradient")
 """What the C++ program does not compute by differentiating."""
