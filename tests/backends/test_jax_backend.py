@@ -478,3 +478,11 @@ def test_derivatives_of_sinc_keep_their_digits_near_zero(dtype: str) -> None:
     found, wanted = (sm.compile([x], outputs, backend=name)(at) for name in ("jax", "numpy"))
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12 if dtype == "float64" else 1e-5, atol=0)
+
+
+def test_structures_of_numbers_stay_structures() -> None:
+    x, k = sm.Variable("x", ()), sm.Variable("k", (), "int64")
+    nested = sm.structure({"all": [sm.sin(x), k], "first": x})
+    for outputs in ([nested], [x, nested], [nested, k, sm.structure((x, k))]):
+        want = sm.compile([x, k], outputs, backend="numpy")(0.5, 2)
+        assert str(sm.compile([x, k], outputs, backend="jax")(0.5, 2)) == str(want)

@@ -41,8 +41,8 @@ class Results:
             node in moving for node in graph.outputs for _ in leaf_types(node.type)
         ]
         types = [type_ for node in graph.outputs for type_ in leaf_types(node.type)]
-        self._are_numbers = all(type_ is not None and type_.shape == () for type_ in types)
         self._is_number = [type_ is not None and type_.shape == () for type_ in types]
+        self._are_numbers = self._is_flat and all(self._is_number)
         self._is_taken = [
             fresh and (total_nbytes([type_] if type_ else []) or 0) >= _WORTH_TAKING
             for fresh, type_ in zip(is_fresh, types, strict=True)
