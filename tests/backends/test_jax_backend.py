@@ -486,3 +486,14 @@ def test_structures_of_numbers_stay_structures() -> None:
     for outputs in ([nested], [x, nested], [nested, k, sm.structure((x, k))]):
         want = sm.compile([x, k], outputs, backend="numpy")(0.5, 2)
         assert str(sm.compile([x, k], outputs, backend="jax")(0.5, 2)) == str(want)
+
+
+def test_softplus_keeps_its_digits_in_the_tail() -> None:
+    """XLA brackets sums anew: log(1 + e) cannot be mended by what 1 + e has lost."""
+    for dtype in ("float32", "float64"):
+        x = sm.Variable("x", dtype=dtype)
+        f = sm.compile([x], [sm.softplus(x), sm.softplus(sm.reciprocal(x) * -1)], backend="jax")
+        tail = np.linspace(-80, -10, 71).astype(dtype)
+        for found, values in zip(f(tail), (tail, -1 / tail), strict=True):
+            want = np.logaddexp(0, values.astype("float64"))
+            np.testing.assert_allclose(found, want, rtol=4e-6 if dtype == "float32" else 1e-14)

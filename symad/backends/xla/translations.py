@@ -282,15 +282,6 @@ def _sigmoid_slope() -> Translation:
     return made  # type: ignore[no-any-return]
 
 
-@translates("softplus")
-def _softplus(x: Any) -> Any:
-    """log(1 + e) = log(u) + (e - (u - 1)) / u, u = 1 + e rounded: XLA has a slower log1p."""
-    x = floating(x)
-    e = jnp.exp(-jnp.abs(x))
-    u = 1 + e
-    return jnp.maximum(x, 0) + (jnp.log(u) + (e - (u - 1)) / u)
-
-
 TABLE["sigmoid_slope"] = lambda x: _sigmoid_slope()(x)
 TABLE["tanh_slope"] = lambda x: 4 * _sigmoid_slope()(2 * x)
 
