@@ -86,7 +86,7 @@ def pointer_code(graph: Graph, signature: str, first: int, is_fast: bool) -> Com
         builder.ret_void()
     else:
         builder.ret(made[0])
-    return compile_module(module, EXPORTED, Effort.FULL if is_fast else Effort.LOW)
+    return compile_module(module, EXPORTED, Effort.of_arithmetic(is_fast))
 
 
 def object_code(graph: Graph, name: str, is_fast: bool) -> bytes:
@@ -126,7 +126,7 @@ def object_code(graph: Graph, name: str, is_fast: bool) -> bytes:
     builder.ret(status(0))
     work = ir.Function(module, ir.FunctionType(integer, [pointer]), f"{name}_work")
     ir.IRBuilder(work.append_basic_block()).ret(integer(0))
-    return object_file(module, name, Effort.FULL if is_fast else Effort.LOW)
+    return object_file(module, name, Effort.of_arithmetic(is_fast))
 
 
 def _numbers(

@@ -54,6 +54,11 @@ class Effort(Enum):
     FULL = 3
     """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
 
+    @staticmethod
+    def of_arithmetic(is_fast: bool) -> Effort:
+        """Return what pays: only arithmetic that may be reassociated gains from all passes."""
+        return Effort.FULL if is_fast else Effort.LOW
+
 
 _OPTIONS = {
     "speed_level": 3,

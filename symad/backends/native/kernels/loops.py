@@ -71,7 +71,7 @@ def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
     def make() -> LoopCode:
         formulas = formulas_of(n.op for n in nest.computed if isinstance(n.op, PerElement))
         lasting = None if formulas is None else ("loops", structure, formulas)
-        effort = jit.Effort.FULL if nest.is_fast else jit.Effort.LOW
+        effort = jit.Effort.of_arithmetic(nest.is_fast)
         module = stored_module(lasting, lambda: (loop_text(nest, layout), ()), "loops", effort)
         return LoopCode(module, module.address("kernel"))
 

@@ -63,7 +63,7 @@ def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
         _write(writer, body)
         return writer.finish(), ()
 
-    effort = Effort.FULL if is_fast else Effort.LOW
+    effort = Effort.of_arithmetic(is_fast)
     module = stored_module(_structure_of(body, is_fast), written, "scalars", effort)
     inputs, outputs = len(body.inputs), len(body.outputs)
     blocks = [Storage(StorageKind.INPUT, k) for k in range(inputs)]
