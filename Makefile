@@ -2,7 +2,8 @@
 # Both need only Python 3.11 or newer, with its venv module, and a package registry that pip can reach.
 
 PYTHON ?= python3
-WORKERS ?= 2
+# One more than two processors run: tests wait for browsers, for processes that they start, and for time to pass.
+WORKERS ?= 3
 COUNT ?= 300
 SEED ?= 1
 
@@ -38,23 +39,19 @@ help:
 demo: $(VENV)/.has-demo
 	@$(VENV)/bin/symad demo
 
-# All three run even if one fails, so that one call shows everything that needs fixing.
-test: $(VENV)/.has-test
-	@status=0; \
-	$(PY) -m ruff check || status=1; \
-	$(PY) -m mypy || status=1; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --doctest-modules symad tests || status=1; \
-	exit $$status
-
-# mypy and the sample run in parallel; the output of mypy is printed at the end.
-quick: $(VENV)/.has-test
+# All three run even if one fails, so that one call shows everything that needs fixing.  mypy and the tests run in
+# parallel; the output of mypy is printed at the end.
+test quick: $(VENV)/.has-test
 	@status=0; \
 	$(PY) -m ruff check || status=1; \
 	$(PY) -m mypy >$(VENV)/.mypy-output 2>&1 & types=$$!; \
-	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) --quick tests || status=1; \
+	$(ENVIRONMENT) $(PY) -m pytest -n $(WORKERS) $(TESTS) || status=1; \
 	wait $$types || status=1; \
 	cat $(VENV)/.mypy-output; \
 	exit $$status
+
+test: TESTS := --doctest-modules symad tests
+quick: TESTS := --quick tests
 
 mutants: $(VENV)/.has-test
 	@$(ENVIRONMENT) $(PY) -m tests.mutants --count $(COUNT) --seed $(SEED)
@@ -107,10 +104,10 @@ $(MADE):
 	@echo '$(CURDIR)' > $@
 
 # $(VENV)/.has-<extra>: symad is installed in editable mode, with the packages of the extra. The extra "test" includes
-# those of "demo".
+# those of "demo". Their modules are compiled when they are first imported: most never are.
 $(VENV)/.has-%: $(MADE) setup.cfg pyproject.toml
 	@echo 'Installing symad[$*] into $(VENV) (a minute or so the first time)'
 	@touch $(CUT_SHORT)
-	@$(PY) -m pip install -qq --disable-pip-version-check --editable '.[$*]'; \
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-compile --editable '.[$*]'; \
 		status=$$?; rm -f $(CUT_SHORT); exit $$status
 	@touch $@ $(if $(filter test,$*),$(VENV)/.has-demo)

@@ -16,6 +16,7 @@ from symad.backends.base import Backend
 from symad.backends.native.backend import NativeBackend
 from symad.graph.op import OP_CLASSES, Op
 from tests.support import all_ops, time_limit  # noqa: F401
+from tests.support.quick_code import emit_quick_code
 from tests.support.time_limit import pytest_runtest_call as pytest_runtest_call
 
 collect_ignore = ["packaging/users"]
@@ -62,9 +63,19 @@ DTYPES = ("bool", "int", "uint", "float16", "float32")
 
 
 @pytest.fixture(autouse=True)
-def _programs_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the pipeline for each function: programs that earlier tests stored would hide it."""
+def _programs_are_made(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the pipeline for each function: programs that earlier tests stored would hide it.
+
+    Only tests of backends need machine code that is emitted with all effort.
+    """
     monkeypatch.setattr(NativeBackend, "lasting_program", Backend.lasting_program)
+    if not request.node.nodeid.startswith("tests/backends/"):
+        emit_quick_code(monkeypatch)
+
+
+@pytest.fixture(name="quick_code")
+def _quick_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    emit_quick_code(monkeypatch)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -27,6 +27,8 @@ from symad.backends.native.numpy_kernel import called_ops  # noqa: E402
 from symad.backends.native.plan import lower_parts, make_native_plan  # noqa: E402
 from symad.backends.native.program import schedule_natively  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("quick_code")
+
 BY_NUMPY = {
     "bessel_i", "beta", "betainc", "betaincinv", "betaln", "binom", "boxcox", "boxcox1p",
     "convolve", "cummax", "cummin", "digamma", "equal_part", "erfcinv", "erfcx", "erfinv",
