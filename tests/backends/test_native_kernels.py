@@ -477,6 +477,21 @@ def test_what_fails_in_numpy_gives_an_error_code(build: Any, message: str) -> No
             expected(node, *arrays)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+def test_a_matrix_with_dependent_rows_is_singular(size: int, dtype: str) -> None:
+    """Also where the inverse of a pivot is not exact, and after other rows were subtracted."""
+    rng = np.random.default_rng(size)
+    a = sm.Variable("a", (size, size), dtype)
+    f = sm.compile([a], sm.linalg.inv(a), backend="native")
+    for k in range(30):
+        matrix = rng.standard_normal((size, size)).astype(dtype)
+        i, j = rng.choice(size, 2, replace=False)
+        matrix[i] = (1, 2, -0.5)[k % 3] * matrix[j]
+        with pytest.raises(sm.errors.EvaluationError, match="Singular matrix"):
+            f(matrix)
+
+
 @pytest.mark.parametrize("size", [1, 4, 8])
 def test_pivots_without_an_inverse_are_left_to_numpy(size: int) -> None:
     """The inverse of the smallest number is infinite, but 2e-323 / 5e-324 = 4."""
