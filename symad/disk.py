@@ -58,6 +58,11 @@ _pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
 
 
+def is_on() -> bool:
+    """Return whether there is a folder for the cache."""
+    return _path() is not None
+
+
 def load(key: str) -> bytes | None:
     """Return the code that was stored under ``key``, if it exists and is intact."""
     with suppress(OSError), PrivateFolder.opened() as folder:
