@@ -21,16 +21,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 import symad.disk as disk
 from symad.backends.native import loader
-from symad.backends.native.postponed import PostponedJobs
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
 from symad.records import cached_property, dataclass, replace
+
+if TYPE_CHECKING:
+    from symad.backends.native.postponed import PostponedJobs
 
 Value = TypeVar("Value")
 
@@ -57,6 +59,11 @@ class Effort(Enum):
     QUICK = -1
     """None at first, where such code can be replaced, and low when there is time: a sixth of the
     time until the first call.  For code without loops, of which some runs in each call."""
+
+    @property
+    def level(self) -> int:
+        """That of LLVM's code generator."""
+        return Effort.LOW.value if self is Effort.QUICK else self.value
 
     @staticmethod
     def of_arithmetic(is_fast: bool) -> Effort:
@@ -167,7 +174,7 @@ class _Host:
     def machine(self, effort: Effort) -> Any:
         """Return what emits code with an effort."""
         if effort not in self._machines:
-            self._machines[effort] = self._new_machine(effort.value)
+            self._machines[effort] = self._new_machine(effort.level)
         return self._machines[effort]
 
     @cached_property
@@ -258,14 +265,15 @@ def add_symbol(name: str, address: int) -> None:
 
 
 def _binding() -> Any:
+    from symad.backends.native.light_llvmlite import llvmlite_binding
+
     try:
-        import llvmlite.binding
+        return llvmlite_binding()
     except ImportError:
         raise MissingExtraError(
             "native code needs llvmlite, which is not installed",
             remedy='Install it with: pip install "symad[native]"; or use backend="numpy".',
         ) from None
-    return llvmlite.binding
 
 
 def _host() -> _Host:
@@ -350,7 +358,8 @@ def _load(binding: Any, library: str) -> None:
 _serial = itertools.count()
 
 
-class _Loaded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Loaded:
     """Machine code in memory: ``memory`` is a weak reference, which says whether it is in use.
 
     ``tracker`` is what llvmlite's linker needs to unload the code, or ``None``.
@@ -380,7 +389,7 @@ def compile_module(
 
     Parameters
     ----------
-    ir : llvmlite.ir.Module or str
+    ir : Module or str
         Functions with bodies are exported unless they are ``internal`` or ``private``.
     name : str
         For error messages.
@@ -443,6 +452,8 @@ def _compiled_quickly(
 
 @cache
 def _postponed() -> PostponedJobs:
+    from symad.backends.native.postponed import PostponedJobs
+
     return PostponedJobs()
 
 
@@ -563,7 +574,7 @@ def object_file(ir: Any, name: str, effort: Effort = Effort.LOW) -> bytes:
     with _llvm() as binding:
         module = _optimised(ir, name, effort)
         target = binding.Target.from_default_triple()
-        machine = target.create_target_machine(opt=effort.value, reloc="pic", codemodel="small")
+        machine = target.create_target_machine(opt=effort.level, reloc="pic", codemodel="small")
         made: bytes = machine.emit_object(module)
         return made
 

@@ -15,9 +15,11 @@ import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from symad.records import dataclass
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _MAGIC = b"\x7fELF\2\1"  # of 64 bits, little-endian
@@ -33,7 +35,8 @@ _JUMP = struct.Struct("<2sQ6s")
 _Find = Callable[[str], int | None]
 
 
-class _ElfSection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _ElfSection:
     name: int
     kind: int
     flags: int

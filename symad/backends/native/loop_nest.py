@@ -77,7 +77,7 @@ def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[A
 def _counted_cost(
     op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]
 ) -> int | None:
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     try:
         types = [llvm_type(source) for source in dtypes]
@@ -87,13 +87,15 @@ def _counted_cost(
         element(LLVMScalarBuilder(builder), op, operands, dtype)
     except NotImplementedError:
         return None
-    return sum(_cost_of_instruction(i) for block in probe.blocks for i in block.instructions)
+    lines = [str(line) for block in probe.blocks for line in block.instructions]
+    return sum(map(_cost_of_instruction, lines))
 
 
-def _cost_of_instruction(instruction: Any) -> int:
-    if instruction.opname == "call":
-        return 1 if instruction.callee.name.startswith("llvm.") else _CALL
-    return _DIVISION if "div" in instruction.opname else 1
+def _cost_of_instruction(line: str) -> int:
+    code = line.partition(" = ")[2] or line
+    if code.startswith("call "):
+        return 1 if '@"llvm.' in code else _CALL
+    return _DIVISION if "div " in code else 1
 
 
 class ValueKind(Enum):

@@ -122,7 +122,7 @@ def _kind_of(plan: Plan, outputs: Any) -> _EntryKind:
 
 
 def _compile(kind: _EntryKind) -> _EntryCode:
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     module = ir.Module("scalar program")
     writer = ProgramFunctionWriter(module, kind)

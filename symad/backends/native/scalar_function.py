@@ -171,7 +171,7 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> NumberCode | None:
     notes = {id(value): note for note, value in reversed(objects.items())}
 
     def make() -> tuple[Any, list[str]]:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         module = ir.Module("function")
         writer = NumberFunctionWriter(module, EXPORTED, is_fast)
