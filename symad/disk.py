@@ -158,7 +158,7 @@ def _parts_of(code: CodeType) -> Any:
 
 @cache
 def _identity() -> str:
-    """Return what tells apart the machines and sources that make different code.
+    """Return a digest of what tells apart the machines and sources that make different code.
 
     It is empty where that is not known.
     """
@@ -166,7 +166,8 @@ def _identity() -> str:
         parts = sys.version, np.__version__, _compiler(), _machine(), sorted(_sources())
     except OSError:
         return ""
-    return repr(parts)
+    digest: str = hash_of(repr(parts).encode()).hexdigest()
+    return digest
 
 
 def _compiler() -> Any:

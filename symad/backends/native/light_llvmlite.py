@@ -1,7 +1,7 @@
 """Imports llvmlite's binding without what it does not need here: half of the time that it takes.
 
-The binding imports ``llvmlite.ir`` for one method that symad does not call, and finds its library by
-``importlib.resources``, which imports readers of archives, tools for temporary files and more.
+The binding imports ``llvmlite.ir`` for one method that symad does not call, and finds its library
+by ``importlib.resources``, which imports readers of archives, tools for temporary files and more.
 Meanwhile, other modules stand for them, which import them when something of them is used.
 """
 

@@ -20,7 +20,6 @@ from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.kernels.vectors import gathers
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
-from symad.disk import formulas_of, remembered
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import FloorDivide, Fmod, Mod
 from symad.ops.base import PerElement
@@ -68,15 +67,6 @@ def has_code(op: Fused) -> bool:
 @lru_cache(maxsize=4096)
 def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]) -> int | None:
     """Return the estimated instructions per element, or ``None`` if there is no code."""
-    formulas = formulas_of([op])
-    question = None if formulas is None else ("cost", op, dtypes, dtype, formulas)
-    cost = remembered(question, lambda: str(_counted_cost(op, dtypes, dtype)))
-    return None if cost == "None" else int(cost)
-
-
-def _counted_cost(
-    op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]
-) -> int | None:
     from symad.backends.native import ir
 
     try:

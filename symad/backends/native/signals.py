@@ -6,14 +6,15 @@ handler inside llvmlite would leave the lock of llvmlite taken, or be lost in a 
 
 from __future__ import annotations
 
-import _signal as signal  # without the names of signals, which take longer to define than this
+# Not the module ``signal``, which takes longer to define its enumerations than all this.
+import _signal as signal  # type: ignore[import-not-found]
 import threading
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
 _NUMBERS = tuple(
-    sorted({number for name, number in vars(signal).items() if name[:3] == "SIG" and name[3] != "_"})
+    {number for name, number in vars(signal).items() if name.startswith("SIG") and name[3] != "_"}
 )
 """The signals with names; checking all others too takes twice the time."""
 
