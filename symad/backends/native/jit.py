@@ -2,7 +2,7 @@
 
 Machine code is compiled once for all processes (see ``disk.py``).  It is stored under a key made of
 the structure of what it computes: then neither text is written, which takes milliseconds, nor
-llvmlite imported, which takes 30.  Other code is stored under a key made of its text.
+llvmlite imported, which takes 15.  Other code is stored under a key made of its text.
 
 llvmlite is imported on first use.
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import symad.disk as disk
 
-_PAUSE = 1.0
+_PAUSE = 0.5
 """The seconds without other work after which the first job is done."""
 _MOST = 16
 """The most jobs that wait: the process shall end soon."""
