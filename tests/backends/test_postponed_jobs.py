@@ -28,7 +28,7 @@ def test_a_thread_does_them_in_order_and_ends() -> None:
     assert jobs._worker is None and jobs.has_room
 
 
-def test_other_work_delays_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_work_delays_them() -> None:
     jobs, done = PostponedJobs(pause=LONG), list[int]()
     jobs.add(lambda: done.append(1))
     jobs.wait()
@@ -40,6 +40,23 @@ def test_the_list_is_short() -> None:
     while jobs.has_room:
         jobs.add(lambda: None)
     assert len(jobs._jobs) == postponed._MOST
+
+
+def test_they_wait_where_there_are_no_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in interpreters that allow none, and at the end of a process."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setenv("SYMAD_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    jobs, done = PostponedJobs(pause=LONG), list[int]()
+    jobs.add(lambda: done.append(1))
+    assert not done
+    jobs.finish()
+    assert done == [1]
 
 
 @pytest.mark.parametrize("folder", ["code", ""])

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import symad.disk as disk
 
@@ -50,8 +51,10 @@ class PostponedJobs:
             self._jobs.append(job)
             self.wait()
             if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="symad", daemon=True)
-                self._worker.start()
+                worker = threading.Thread(target=self._work, name="symad", daemon=True)
+                with suppress(RuntimeError):  # where there are no threads, the jobs wait
+                    worker.start()
+                    self._worker = worker
 
     def wait(self) -> None:
         """Note that there is other work."""
