@@ -58,6 +58,11 @@ _pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
 
 
+def is_on() -> bool:
+    """Return whether there is a folder for the cache."""
+    return _path() is not None
+
+
 def load(key: str) -> bytes | None:
     """Return the code that was stored under ``key``, if it exists and is intact."""
     with suppress(OSError), PrivateFolder.opened() as folder:
@@ -153,7 +158,7 @@ def _parts_of(code: CodeType) -> Any:
 
 @cache
 def _identity() -> str:
-    """Return what tells apart the machines and sources that make different code.
+    """Return a digest of what tells apart the machines and sources that make different code.
 
     It is empty where that is not known.
     """
@@ -161,7 +166,8 @@ def _identity() -> str:
         parts = sys.version, np.__version__, _compiler(), _machine(), sorted(_sources())
     except OSError:
         return ""
-    return repr(parts)
+    digest: str = hash_of(repr(parts).encode()).hexdigest()
+    return digest
 
 
 def _compiler() -> Any:

@@ -20,7 +20,6 @@ from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.kernels.vectors import gathers
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
-from symad.disk import formulas_of, remembered
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import FloorDivide, Fmod, Mod
 from symad.ops.base import PerElement
@@ -68,16 +67,7 @@ def has_code(op: Fused) -> bool:
 @lru_cache(maxsize=4096)
 def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]) -> int | None:
     """Return the estimated instructions per element, or ``None`` if there is no code."""
-    formulas = formulas_of([op])
-    question = None if formulas is None else ("cost", op, dtypes, dtype, formulas)
-    cost = remembered(question, lambda: str(_counted_cost(op, dtypes, dtype)))
-    return None if cost == "None" else int(cost)
-
-
-def _counted_cost(
-    op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]
-) -> int | None:
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     try:
         types = [llvm_type(source) for source in dtypes]
@@ -87,13 +77,15 @@ def _counted_cost(
         element(LLVMScalarBuilder(builder), op, operands, dtype)
     except NotImplementedError:
         return None
-    return sum(_cost_of_instruction(i) for block in probe.blocks for i in block.instructions)
+    lines = [str(line) for block in probe.blocks for line in block.instructions]
+    return sum(map(_cost_of_instruction, lines))
 
 
-def _cost_of_instruction(instruction: Any) -> int:
-    if instruction.opname == "call":
-        return 1 if instruction.callee.name.startswith("llvm.") else _CALL
-    return _DIVISION if "div" in instruction.opname else 1
+def _cost_of_instruction(line: str) -> int:
+    code = line.partition(" = ")[2] or line
+    if code.startswith("call "):
+        return 1 if '@"llvm.' in code else _CALL
+    return _DIVISION if "div " in code else 1
 
 
 class ValueKind(Enum):

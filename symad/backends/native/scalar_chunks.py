@@ -44,7 +44,7 @@ _TRUTH = "i1"
 
 _WORDS = "I"
 _EXPORTED = "instruction"
-_NAME = re.compile(r'%"(x\d+|\.\d+)"')
+_NAME = re.compile(r"%(x\d+|\.\d+)")
 
 
 def chunked_program(plan: Plan, is_fast: bool) -> ScalarProgram:
@@ -96,7 +96,7 @@ _functions: Latest[InstructionCode] = Latest(512)
 
 def _function_of(operation: Operation) -> Any:
     """Return the module of an operation as a function of values."""
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     types = [llvm_type(dtype) for dtype in operation.operands]
     module = ir.Module("operation")
@@ -104,7 +104,7 @@ def _function_of(operation: Operation) -> Any:
     function = ir.Function(module, signature, "operation")
     keep_calls(function)
     for number, argument in enumerate(function.args):
-        argument.name = f"x{number}"
+        argument.text = f"%x{number}"
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     scalars = LLVMScalarBuilder(builder, 0, operation.is_fast)
     operands = map(Scalar, function.args, operation.operands)

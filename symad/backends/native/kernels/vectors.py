@@ -21,7 +21,7 @@ class Vectors:
     """Writes arithmetic on vectors of one dtype, by default of the width of a register."""
 
     def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], lanes: int = 0) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         self._ir = ir
         self.writer, self.builder, self.dtype = writer, writer.builder, dtype
