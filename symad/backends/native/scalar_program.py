@@ -263,7 +263,8 @@ class Operations:
 
     @property
     def _free_counts(self) -> _Array:
-        return np.diff(self._source.free_ends, prepend=0)
+        counts: _Array = np.diff(self._source.free_ends, prepend=0)
+        return counts
 
     def __iter__(self) -> Iterator[OperationStep]:
         reads, outputs, begin = self.reads.tolist(), self.outputs.tolist(), 0
@@ -323,7 +324,8 @@ class _Assembler:
         is_once = (first == made) != (second == made)
         places, slots = places[is_once], (second == made)[is_once].astype(np.intp)
         others = np.where(slots, first[is_once], second[is_once])
-        keys = (operations.numbers[places - 1] * len(kinds) + operations.numbers[places]) * 2 + slots
+        numbers = operations.numbers[places - 1] * len(kinds) + operations.numbers[places]
+        keys = 2 * numbers + slots
         distinct, which = np.unique(keys, return_inverse=True)
         triples = [(*divmod(key // 2, len(kinds)), key % 2) for key in distinct.tolist()]
         pairs = [pair_of(kinds[a], kinds[b], slot) for a, b, slot in triples]
