@@ -208,7 +208,6 @@ def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
 
 def _is_plain(plan: Plan) -> bool:
     """Return whether a plan has only scalars, and ops that are defined for one element."""
-    nodes = [*plan.graph.inputs, *plan.graph.nodes]
-    return all(
-        isinstance(node.type, TensorType) and node.type.shape == () for node in nodes
-    ) and all(isinstance(node.op, PerElement) for node in plan.order)
+    types, kinds = plan.graph.types(), {type(node.op) for node in plan.order}
+    are_scalars = all(isinstance(type_, TensorType) and type_.shape == () for type_ in types)
+    return are_scalars and all(issubclass(kind, PerElement) for kind in kinds)
