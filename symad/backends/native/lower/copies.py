@@ -19,6 +19,7 @@ from symad.backends.native.kernels.copies import (
     triangle_kernel,
     zeros_kernel,
 )
+from symad.backends.native.kernels.transposition import block_of, transposition_kernel
 from symad.backends.native.kernels.writer import Kernel
 from symad.backends.native.scalar_builder import has_type
 from symad.graph.node import Node
@@ -43,8 +44,6 @@ _CALL = 10.0
 _PER_LINE = 4.0
 _PER_BYTE = 0.05
 _PER_ELEMENT = 0.6
-_BAND = 32
-"""The number of columns of a large matrix that are transposed together."""
 
 _Axis = tuple[int, ...]
 """The size of an axis, then its strides in some operands."""
@@ -146,9 +145,8 @@ def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
         return [call_of(lines_kernel(), words, node, work)]
     if outer and source.dtype == target.dtype and inner[1:] == (0, 1):
         return _repeats(node, source, target, outer, inner[0])
-    if _is_large_transposition(outer, inner):
-        return _in_bands(node, source, target, outer, inner)
-    return _strided(node, source, target, outer, inner)
+    turned = _transposed(node, source, target, outer, inner)
+    return _strided(node, source, target, outer, inner) if turned is None else turned
 
 
 def _strided(
@@ -169,24 +167,21 @@ def _repeats(
     return [call_of(code, [source, target, *line, count, *outer_words(rest)], node, work)]
 
 
-def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
-    """Return whether lines of the target need more lines of the source than the cache holds."""
-    along = (size for size, step, _ in outer if abs(step) == 1)
-    return inner[0] >= 4 * _BAND and abs(inner[1]) >= _BAND and max(along, default=1) >= _BAND
-
-
-def _in_bands(
+def _transposed(
     node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
-) -> Calls:
-    """Copy blocks of columns of the target, which read whole cache lines of the source."""
-    size, *steps = inner
-    bands, rest = divmod(size, _BAND)
-    band = (bands, *(_BAND * step for step in steps))
-    first = _strided(node, source, target, [band, *outer], (_BAND, *steps))
-    if not rest:
-        return first
-    ends = [moved(v, bands * _BAND * s) for v, s in zip((source, target), steps, strict=True)]
-    return first + _strided(node, ends[0], ends[1], outer, (rest, *steps))
+) -> Calls | None:
+    """Copy columns of matrices in the source to lines of the target, if they are large enough."""
+    size = target.dtype.itemsize
+    found = [axis for axis in outer if axis[1] == 1]
+    if source.dtype != target.dtype or not found or inner[2] != 1:
+        return None
+    (columns, _, step), least = found[0], block_of(size)
+    if min(columns, inner[0]) < least:
+        return None
+    rest = [axis for axis in outer if axis is not found[0]]
+    words = [source, target, inner[0], columns, inner[1], step, *outer_words(rest)]
+    work = math.prod(count for count, *_ in [*outer, inner]) * _PER_BYTE * size * 2
+    return [call_of(transposition_kernel(size), words, node, work)]
 
 
 def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
