@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernels.loops import ADDED, combine, identity_of
-from symad.backends.native.kernels.vectors import Vectors
+from symad.backends.native.kernels.vectors import Vectors, lanes_of
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 from symad.graph.node import Node
@@ -34,7 +33,7 @@ class _Columns:
     def __init__(self, writer: KernelWriter, node: Node, jumps: bool) -> None:
         self._writer, self._node, self._jumps = writer, node, jumps
         dtypes = node.inputs[0].dtype, node.dtype
-        self._lanes = vector_unit().bits // (8 * max(dtype.itemsize for dtype in dtypes))
+        self._lanes = lanes_of(*dtypes)
         self._from, self._to = (Vectors(writer, dtype, self._lanes) for dtype in dtypes)
         self._values = LLVMScalarBuilder(writer.builder, self._lanes)
         self._nothing = self._values.constant(identity_of(node).item(), node.dtype)

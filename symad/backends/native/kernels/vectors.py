@@ -18,6 +18,11 @@ def gathers(dtype: np.dtype[Any]) -> bool:
     return unit.bits >= 256 and unit.letter in ("d", "e") and dtype.itemsize in (4, 8)
 
 
+def lanes_of(*dtypes: np.dtype[Any]) -> int:
+    """Return the number of elements of the widest dtype in a register."""
+    return vector_unit().bits // (8 * max(dtype.itemsize for dtype in dtypes))
+
+
 class Vectors:
     """Writes arithmetic on vectors of one dtype, by default of the width of a register."""
 
@@ -26,7 +31,7 @@ class Vectors:
 
         self._ir = ir
         self.writer, self.builder, self.dtype = writer, writer.builder, dtype
-        self.lanes = lanes or vector_unit().bits // (8 * dtype.itemsize)
+        self.lanes = lanes or lanes_of(dtype)
         self.item = stored_type(dtype)
         self.type = ir.VectorType(self.item, self.lanes)
         letter = "f" if dtype.kind == "f" else "i"

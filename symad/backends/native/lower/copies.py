@@ -14,6 +14,7 @@ from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Vie
 from symad.backends.native.kernels.copies import (
     add_kernel,
     lines_kernel,
+    numbers_kernel,
     repeats_kernel,
     strided_kernel,
     triangle_kernel,
@@ -202,7 +203,11 @@ def fill(node: Node, number: Any, target: BufferView) -> Calls:
         return [call_of(zeros_kernel(), [target, size], node, _PER_BYTE * size)]
     axes = merged_axes(target.shape, (0,) * len(target.shape), target.strides)
     *outer, inner = axes or [(1, 0, 1)]
-    code = strided_kernel(*_carriers(target.dtype, target.dtype), repeats=True)
+    carrier, _ = _carriers(target.dtype, target.dtype)
+    if inner[2] == 1:
+        words = [word, target, inner[0], *outer_words([(n, step) for n, _, step in outer])]
+        return [call_of(numbers_kernel(carrier), words, node, _PER_BYTE * size)]
+    code = strided_kernel(carrier, carrier, repeats=True)
     return [call_of(code, [word, target, *inner, *outer_words(outer)], node, _PER_BYTE * size)]
 
 
@@ -369,12 +374,14 @@ def _seen(view: BufferView, shape: Sequence[int], strides: Sequence[int]) -> Buf
 def _pad(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op, (source,) = node.op, inputs
     assert isinstance(op, Pad)
-    inside = output
-    for axis, (before, _) in enumerate(op.pairs(len(source.shape))):
-        inside = part(inside, axis, before, source.shape[axis])
-    filled = fill(node, np.asarray(op.value).astype(output.dtype), output)
-    placed = copy(node, source, inside)
-    return filled + placed
+    number = np.asarray(op.value).astype(output.dtype)
+    inside, filled = output, []
+    for axis, (before, after) in enumerate(op.pairs(len(source.shape))):
+        size = source.shape[axis]
+        for start, count in ((0, before), (before + size, after)):
+            filled += fill(node, number, part(inside, axis, start, count))
+        inside = part(inside, axis, before, size)
+    return filled + copy(node, source, inside)
 
 
 # Triangles and diagonals

@@ -198,14 +198,14 @@ def _at_places(
     views = [index.view.broadcast_to(target.shape) for index in indices]
     axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
     *outer, last = axes or [(1, *[0] * (len(views) + 2))]
+    *more, innermost = inner or [(1, 0, 0)]
+    in_lines = all(step == 1 for step in (innermost[1:] if inner else (*last[1:-2], last[-1])))
     if adds is None:
         pairs = zip(node.inputs[1:], indices, strict=True)
         are_inside = all(_is_inside(source, index.size) for source, index in pairs)
-        in_lines = all(step == 1 for step in (*last[1:-2], last[-1]))
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, are_inside, in_lines)
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, in_lines, are_inside)
     else:
-        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
-    *more, innermost = inner or [(1, 0, 0)]
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, in_lines, adds)
     named = [
         word
         for view, index, step in zip(views, indices, last[1:-2], strict=True)
