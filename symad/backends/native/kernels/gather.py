@@ -83,7 +83,7 @@ def scatter_kernel(
 
     The words are those of :func:`gather_kernel`; indices are along axes of the target.
     """
-    facts = "add" if adds else "set", str(single), str(in_lines)
+    facts = "add" if adds else "set", str(single), str(in_lines and not single)
     name = " ".join([*facts, *(dtype.str for dtype in (source, target, *indices))])
     dtypes = source, target
     return kernel(

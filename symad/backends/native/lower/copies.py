@@ -20,7 +20,9 @@ from symad.backends.native.kernels.copies import (
     triangle_kernel,
     zeros_kernel,
 )
+from symad.backends.native.kernels.interleaving import MOST_LINES, interleaving_kernel
 from symad.backends.native.kernels.transposition import block_of, transposition_kernel
+from symad.backends.native.kernels.vectors import lanes_of
 from symad.backends.native.kernels.writer import Kernel
 from symad.backends.native.scalar_builder import has_type
 from symad.graph.node import Node
@@ -146,8 +148,11 @@ def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
         return [call_of(lines_kernel(), words, node, work)]
     if outer and source.dtype == target.dtype and inner[1:] == (0, 1):
         return _repeats(node, source, target, outer, inner[0])
-    turned = _transposed(node, source, target, outer, inner)
-    return _strided(node, source, target, outer, inner) if turned is None else turned
+    return (
+        _in_turn(node, source, target, outer, inner)
+        or _transposed(node, source, target, outer, inner)
+        or _strided(node, source, target, outer, inner)
+    )
 
 
 def _strided(
@@ -170,19 +175,56 @@ def _repeats(
 
 def _transposed(
     node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
-) -> Calls | None:
+) -> Calls:
     """Copy columns of matrices in the source to lines of the target, if they are large enough."""
     size = target.dtype.itemsize
     found = [axis for axis in outer if axis[1] == 1]
     if source.dtype != target.dtype or not found or inner[2] != 1:
-        return None
+        return []
     (columns, _, step), least = found[0], block_of(size)
     if min(columns, inner[0]) < least:
-        return None
+        return []
     rest = [axis for axis in outer if axis is not found[0]]
     words = [source, target, inner[0], columns, inner[1], step, *outer_words(rest)]
     work = math.prod(count for count, *_ in [*outer, inner]) * _PER_BYTE * size * 2
     return [call_of(transposition_kernel(size), words, node, work)]
+
+
+def _in_turn(
+    node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
+) -> Calls:
+    """Copy a matrix with few columns from or to its transpose: lines that follow in turn."""
+    few = [axis for axis in [*outer, inner] if axis[1] == 1]
+    if source.dtype != target.dtype or inner[2] != 1 or not few:
+        return []
+    is_back = few[0][0] == inner[1]  # the source has the few columns
+    (count, *steps), long = (few[0], inner) if is_back else (inner, few[0])
+    if count > MOST_LINES:
+        return []
+    lines, joined = (target, source) if is_back else (source, target)
+    rest = [axis for axis in outer if axis is not few[0]]
+    axes = [(n, *[to if is_back else from_] * count, from_ if is_back else to)
+            for n, from_, to in [*rest, long]]  # fmt: skip
+    apart = [moved(lines, k * steps[is_back]) for k in range(count)]
+    return _interleaved(node, apart, joined, axes, is_back)
+
+
+def _interleaved(
+    node: Node, lines: Views, joined: BufferView, axes: Sequence[_Axis], is_back: bool = False
+) -> Calls:
+    """Return the call that copies lines to one where they follow in turn, or ``is_back`` from it.
+
+    ``axes`` are those of the lines and the joined one.  There is no call if the lines are many, or
+    short, or their elements apart.
+    """
+    *outer, (size, *steps) = axes or [(1,)]
+    count, dtype = len(lines), joined.dtype
+    if steps != [*[1] * count, count] or not 1 < count <= MOST_LINES or size < lanes_of(dtype):
+        return []
+    code = interleaving_kernel(dtype.itemsize, count, is_back)
+    words = [*lines, joined, size, *outer_words(outer)]
+    work = math.prod(n for n, *_ in axes) * count * _PER_BYTE * dtype.itemsize * 2
+    return [call_of(code, words, node, work)]
 
 
 def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -284,7 +326,12 @@ def _stack(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> C
     assert isinstance(node.op, Stack)
     axis = normalize_axis(node.op.axis, len(output.shape))
     places = [without_axis(output, axis, k) for k in range(len(inputs))]
-    return _copies(node, zip(inputs, places, strict=True))
+    joined: Calls = []
+    if {view.dtype for view in inputs} == {output.dtype} and len(inputs) <= MOST_LINES:
+        whole = without_axis(output, axis)
+        strides = (view.strides for view in (*inputs, whole))
+        joined = _interleaved(node, inputs, output, merged_axes(whole.shape, *strides))
+    return joined or _copies(node, zip(inputs, places, strict=True))
 
 
 def _concat_place(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
