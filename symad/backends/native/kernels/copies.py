@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from symad.backends.native.jit import Effort
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel, stored_type
-from symad.backends.native.scalar_builder import Scalar
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 
 
 def lines_kernel() -> Kernel:
@@ -141,6 +142,34 @@ def _write_add(writer: KernelWriter, dtype: np.dtype[Any], in_lines: bool) -> No
             term = writer.load(begins[0], source, dtype)
             total = writer.load(begins[1], target, dtype)
             writer.store(writer.scalars.add(total, term), begins[1], target)
+
+
+def sum_kernel(dtype: np.dtype[Any], count: int) -> Kernel:
+    """Return the kernel that adds up so many lines.
+
+    Words: the terms, the target, the size of a line; the outer axes of all.
+    """
+    return kernel(f"sum of {count} {dtype.str}", lambda writer: _write_sum(writer, dtype, count))
+
+
+def _write_sum(writer: KernelWriter, dtype: np.dtype[Any], count: int) -> None:
+    vectors, builder, size = Vectors(writer, dtype), writer.builder, writer.word(count + 1)
+    values = LLVMScalarBuilder(builder, vectors.lanes)
+    whole = builder.and_(size, writer.integer(-vectors.lanes))
+    with writer.walk(count + 2, count + 1) as offsets:
+        *terms, to = (
+            writer.element(writer.address(k), offset, vectors.item)
+            for k, offset in enumerate(offsets)
+        )
+
+        def add(index: Any, mask: Any = None) -> None:
+            read = [vectors.read(term, index, mask) for term in terms]
+            vectors.write(functools.reduce(values.add, read), to, index, mask)
+
+        with writer.loop(writer.integer(0), whole, vectors.lanes) as index:
+            add(index)
+        with builder.if_then(builder.icmp_signed("<", whole, size)):
+            add(whole, vectors.mask(builder.sub(size, whole)))
 
 
 def triangle_kernel(size: int, lower: bool) -> Kernel:

@@ -17,6 +17,7 @@ from symad.backends.native.kernels.copies import (
     numbers_kernel,
     repeats_kernel,
     strided_kernel,
+    sum_kernel,
     triangle_kernel,
     zeros_kernel,
 )
@@ -283,6 +284,20 @@ def _add(node: Node, source: BufferView, target: BufferView) -> Calls:
     code = add_kernel(target.dtype, inner[1] == inner[2] == 1)
     work = math.prod(size for size, *_ in outer) * (_PER_LINE + _PER_ELEMENT * inner[0])
     return [call_of(code, [source, target, *inner, *outer_words(outer)], node, work)]
+
+
+def add_lines(node: Node, terms: Views, target: BufferView) -> Calls:
+    """Return the call that sets ``target`` to a sum of terms of its shape and dtype.
+
+    The last axis of all has step 1.
+    """
+    strides = [view.strides for view in (*terms, target)]
+    axes = merged_axes(target.shape, *strides)
+    last = (1, *[1] * len(strides))
+    *outer, (size, *_) = [*axes, last] if target.shape[-1] == 1 else axes
+    words = [*terms, target, size, *outer_words(outer)]
+    work = math.prod(target.shape) * _PER_BYTE * target.dtype.itemsize * (1 + len(terms))
+    return [call_of(sum_kernel(target.dtype, len(terms)), words, node, work)]
 
 
 def _window_sum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
