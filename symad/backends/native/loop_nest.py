@@ -18,6 +18,7 @@ import numpy as np
 
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
+from symad.backends.native.kernels.transposition import block_of
 from symad.backends.native.kernels.vectors import gathers
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.node import Constant, Node
@@ -325,7 +326,15 @@ def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
         row, step = sizes[split:], _step(sizes[split:], steps[split:])
         if not fits or step is None or not _reads_at(step, math.prod(row), source.dtype):
             del found[source]
+        elif step and _is_transposed(math.prod(row), sizes[:split], steps[:split], source.dtype):
+            del found[source]
     return found
+
+
+def _is_transposed(row: int, outer: Shape, steps: Shape, dtype: np.dtype[Any]) -> bool:
+    """Return whether a copy by blocks, which turns columns into rows, is quicker than reads."""
+    along = (size for size, step in zip(outer, steps, strict=True) if step == 1)
+    return min(row, max(along, default=0)) >= block_of(dtype.itemsize)
 
 
 def _reads_at(step: int, length: int, dtype: np.dtype[Any]) -> bool:

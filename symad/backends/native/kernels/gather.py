@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import vector_unit
-from symad.backends.native.kernels.vectors import Vectors, gathers
+from symad.backends.native.kernels.vectors import Vectors, gathers, lanes_of
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 
@@ -28,8 +28,8 @@ def gather_kernel(
     item_size: int,
     indices: Sequence[np.dtype[Any]],
     single: bool,
+    in_lines: bool,
     are_inside: bool = False,
-    in_lines: bool = False,
 ) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
 
@@ -51,21 +51,22 @@ def gather_kernel(
     indices : sequence of dtype
     single : bool
         Whether each item is one element.
+    in_lines : bool
+        Whether the innermost axis of an item has step 1 in source and target; of single elements,
+        the last axis of the index arrays and of the target.
     are_inside : bool
         Whether no index is negative or out of range.
-    in_lines : bool
-        Whether the last axis of the index arrays and of the target, of single elements, has step 1.
     """
     dtype = np.dtype(f"u{item_size}")
     in_vectors = single and in_lines and gathers(dtype)
-    facts = str(item_size), str(single), str(are_inside), str(in_vectors)
+    facts = str(item_size), str(single), str(are_inside), str(in_lines)
     name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
 
     def write(writer: KernelWriter) -> None:
         if in_vectors:
             _VectorGathering(writer, indices, dtype, are_inside).gather()
         else:
-            _Gathering(writer, indices, dtype, dtype, single, are_inside).gather()
+            _Gathering(writer, indices, (dtype, dtype), single, in_lines, are_inside).gather()
 
     return kernel(name, write)
 
@@ -75,16 +76,18 @@ def scatter_kernel(
     target: np.dtype[Any],
     indices: Sequence[np.dtype[Any]],
     single: bool,
+    in_lines: bool,
     adds: bool,
 ) -> Kernel:
     """Return the kernel that sets the items at indices of ``target``, or adds to them.
 
     The words are those of :func:`gather_kernel`; indices are along axes of the target.
     """
-    verb = "add" if adds else "set"
-    name = " ".join([verb, str(single), *(dtype.str for dtype in (source, target, *indices))])
+    facts = "add" if adds else "set", str(single), str(in_lines and not single)
+    name = " ".join([*facts, *(dtype.str for dtype in (source, target, *indices))])
+    dtypes = source, target
     return kernel(
-        name, lambda writer: _Gathering(writer, indices, source, target, single).scatter(adds)
+        name, lambda writer: _Gathering(writer, indices, dtypes, single, in_lines).scatter(adds)
     )
 
 
@@ -93,32 +96,26 @@ class _Gathering:
         self,
         writer: KernelWriter,
         indices: Sequence[np.dtype[Any]],
-        source: np.dtype[Any],
-        target: np.dtype[Any],
+        dtypes: tuple[np.dtype[Any], np.dtype[Any]],
         single: bool,
+        in_lines: bool,
         are_inside: bool = False,
     ) -> None:
         self._writer, self._indices, self._single = writer, indices, single
         self._are_inside = are_inside
-        self._dtypes = source, target
+        self._lanes = 1 if single or not in_lines else lanes_of(*dtypes)
+        self._source, self._target = (Vectors(writer, dtype, self._lanes) for dtype in dtypes)
+        self._values = LLVMScalarBuilder(writer.builder, self._lanes if self._lanes > 1 else 0)
 
     def gather(self) -> None:
         """Write the loops of a copy from the source."""
-        writer = self._writer
         with self._places() as (place, from_, to):
-            with self._elements(writer.builder.add(from_, place), to) as (read, write):
-                writer.store(writer.load(*read, self._dtypes[0]), *write)
+            self._items(self._writer.builder.add(from_, place), to, adds=False)
 
     def scatter(self, adds: bool) -> None:
         """Write the loops of a copy into the target, or of an addition to it."""
-        writer = self._writer
-        source, target = self._dtypes
         with self._places() as (place, from_, to):
-            with self._elements(from_, writer.builder.add(to, place)) as (read, write):
-                value = writer.scalars.cast(writer.load(*read, source), target)
-                if adds:
-                    value = writer.scalars.add(writer.load(*write, target), value)
-                writer.store(value, *write)
+            self._items(from_, self._writer.builder.add(to, place), adds)
 
     @contextmanager
     def _places(self) -> Iterator[tuple[Any, Any, Any]]:
@@ -152,28 +149,45 @@ class _Gathering:
         writer.fail(builder.icmp_unsigned(">=", index, size))
         return builder.mul(index, stride)
 
-    @contextmanager
-    def _elements(self, from_: Any, to: Any) -> Iterator[tuple[_Place, _Place]]:
-        """Loop over the elements of an item: yield pointer and index in both arrays."""
-        writer, builder = self._writer, self._writer.builder
-        pointers = [writer.address(0), writer.address(1)]
+    def _items(self, from_: Any, to: Any, adds: bool) -> None:
+        """Copy or add an item: its lines by vectors if they are contiguous."""
+        writer, builder, lanes = self._writer, self._writer.builder, self._lanes
+        pointers = writer.address(0), writer.address(1)
         if self._single:
-            yield (pointers[0], from_), (pointers[1], to)
+            self._put((pointers[0], from_), (pointers[1], to), adds)
             return
         size, *steps = writer.words(5, 3)
         with writer.walk(writer.word(8), 2) as inner:
             starts = [
-                writer.element(pointer, builder.add(offset, more), writer.stored(dtype))
-                for pointer, offset, more, dtype in zip(
-                    pointers, (from_, to), inner, self._dtypes, strict=True
+                writer.element(pointer, builder.add(offset, more), vectors.item)
+                for pointer, offset, more, vectors in zip(
+                    pointers, (from_, to), inner, (self._source, self._target), strict=True
                 )
             ]
-            with writer.loop(writer.integer(0), size) as element:
-                read, write = (
-                    (start, builder.mul(element, step))
-                    for start, step in zip(starts, steps, strict=True)
-                )
-                yield read, write
+            whole = builder.and_(size, writer.integer(-lanes))
+            with writer.loop(writer.integer(0), whole, lanes) as element:
+                places = [element if lanes > 1 else builder.mul(element, step) for step in steps]
+                self._put(*zip(starts, places, strict=True), adds)
+            if lanes > 1:
+                with builder.if_then(builder.icmp_signed("<", whole, size)):
+                    mask = self._source.mask(builder.sub(size, whole))
+                    self._put(*((start, whole) for start in starts), adds, mask)
+
+    def _put(self, read: _Place, write: _Place, adds: bool, mask: Any = None) -> None:
+        """Copy or add one element, or a vector of them."""
+        is_wide = self._lanes > 1
+        element = self._source.read(*read, mask) if is_wide else self._get(*read, self._source)
+        value = self._values.cast(element, self._target.dtype)
+        if adds:
+            so_far = self._target.read(*write, mask) if is_wide else self._get(*write, self._target)
+            value = self._values.add(so_far, value)
+        if is_wide:
+            self._target.write(value, *write, mask)
+        else:
+            self._writer.store(value, *write)
+
+    def _get(self, pointer: Any, index: Any, vectors: Vectors) -> Scalar:
+        return self._writer.load(pointer, index, vectors.dtype)
 
 
 class _VectorGathering:

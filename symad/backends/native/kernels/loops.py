@@ -325,11 +325,7 @@ class _NestWriter(KernelWriter):
         return self._memory[dtype]
 
     def _load_vector(self, pointer: Any, index: Any, dtype: np.dtype[Any], mask: Any) -> Scalar:
-        memory = self.memory(dtype)
-        value = memory.load(pointer, index, mask)
-        if dtype.kind == "b":
-            value = self.builder.icmp_unsigned("!=", value, memory.zero())
-        return Scalar(value, dtype)
+        return self.memory(dtype).read(pointer, index, mask)
 
     def _gather_vector(self, read: int, index: Any, dtype: np.dtype[Any], mask: Any) -> Scalar:
         memory, step = self.memory(dtype), self._steps[read]
@@ -337,10 +333,7 @@ class _NestWriter(KernelWriter):
         return Scalar(memory.gather(begin, memory.numbers(step), mask), dtype)
 
     def _store_vector(self, value: Scalar, pointer: Any, index: Any, mask: Any) -> None:
-        memory, vector = self.memory(value.dtype), value.value
-        if value.dtype.kind == "b":
-            vector = self.builder.zext(vector, memory.type)
-        memory.store(vector, pointer, index, mask)
+        self.memory(value.dtype).write(value, pointer, index, mask)
 
     def elements_of(self, user: Node, source: Node, index: Any, mask: Any) -> Scalar:
         """Return a vector of a value that the current stage does not compute."""

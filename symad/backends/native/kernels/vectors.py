@@ -9,12 +9,18 @@ import numpy as np
 
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
+from symad.backends.native.scalar_builder import Scalar
 
 
 def gathers(dtype: np.dtype[Any]) -> bool:
     """Return whether the processor reads elements of this size at several places at once."""
     unit = vector_unit()
     return unit.bits >= 256 and unit.letter in ("d", "e") and dtype.itemsize in (4, 8)
+
+
+def lanes_of(*dtypes: np.dtype[Any]) -> int:
+    """Return the number of elements of the widest dtype in a register."""
+    return vector_unit().bits // (8 * max(dtype.itemsize for dtype in dtypes))
 
 
 class Vectors:
@@ -25,7 +31,7 @@ class Vectors:
 
         self._ir = ir
         self.writer, self.builder, self.dtype = writer, writer.builder, dtype
-        self.lanes = lanes or vector_unit().bits // (8 * dtype.itemsize)
+        self.lanes = lanes or lanes_of(dtype)
         self.item = stored_type(dtype)
         self.type = ir.VectorType(self.item, self.lanes)
         letter = "f" if dtype.kind == "f" else "i"
@@ -68,6 +74,20 @@ class Vectors:
         name = f"llvm.masked.store.{self._suffix}.p0"
         arguments = [vector, place, self._ir.IntType(32)(align), mask]
         self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
+
+    def read(self, pointer: Any, index: Any, mask: Any = None) -> Scalar:
+        """Return elements from memory, where a boolean takes a byte."""
+        value = self.load(pointer, index, mask)
+        if self.dtype.kind == "b":
+            value = self.builder.icmp_unsigned("!=", value, self.zero())
+        return Scalar(value, self.dtype)
+
+    def write(self, value: Scalar, pointer: Any, index: Any, mask: Any = None) -> None:
+        """Write elements to memory."""
+        vector = value.value
+        if self.dtype.kind == "b":
+            vector = self.builder.zext(vector, self.type)
+        self.store(vector, pointer, index, mask)
 
     def load_back(self, pointer: Any, index: Any, mask: Any = None) -> Any:
         """Return a vector of elements that lie backwards, ``index`` elements before ``pointer``."""
@@ -129,6 +149,21 @@ class Vectors:
     def merged(self, x: Any, y: Any, count: int) -> Any:
         """Return a vector with the first ``count`` lanes of ``x`` and the others of ``y``."""
         return self.builder.select(self.lane_mask(0, count), x, y)
+
+    def exchanged(self, x: Any, y: Any, width: int) -> tuple[Any, Any]:
+        """Exchange every second group of so many lanes of ``x`` for the one before of ``y``.
+        """
+        lanes = [(lane & width, lane) for lane in range(self.lanes)]
+        x_made = [self.lanes + lane - width if odd else lane for odd, lane in lanes]
+        y_made = [self.lanes + lane if odd else lane + width for odd, lane in lanes]
+        return self.chosen(x, y, x_made), self.chosen(x, y, y_made)
+
+    def chosen(self, x: Any, y: Any, lanes: Sequence[int]) -> Any:
+        """Return a vector of the given lanes of ``x``, followed by ``y``."""
+        number = self._ir.IntType(32)
+        type_ = self._ir.VectorType(number, len(lanes))
+        order = self._ir.Constant(type_, [number(lane) for lane in lanes])
+        return self.builder.shuffle_vector(x, y, order)
 
     def element(self, vector: Any, lane: int) -> Any:
         """Return the value in one lane."""

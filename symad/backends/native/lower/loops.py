@@ -19,9 +19,11 @@ from symad.backends.native.loop_nest import (
     readable,
     supports,
 )
+from symad.backends.native.lower import columns
 from symad.backends.native.lower.copies import contiguous
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
+from symad.graph.op import Op
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
@@ -91,6 +93,9 @@ def lower(
     threads : int
         How many threads share large nests.
     """
+    found = _lower_reduction(node, inputs[0], outputs[0], scratch, threads)
+    if found is not None:
+        return found
     turned = _turned(node)
     if turned is not None:
         last, order = turned
@@ -113,6 +118,30 @@ def lower(
     threads = min(threads, parts)
     call = KernelCall(code.address, tuple(words), code.module, node, work, over, parts, threads)
     return [*calls, call, *(replace(each, node=node) for each in joined)]
+
+
+def _lower_reduction(
+    node: Node, source: BufferView, output: BufferView, scratch: Scratch, threads: int
+) -> list[KernelCall] | None:
+    """Return the calls of a reduction over axes that are not the last, unless a nest is better."""
+    if not isinstance(node.op, (Sum, Max, Min)):
+        return None
+    groups = columns.groups_of(node)
+    if len(groups) < 2:
+        is_shared = math.prod(source.shape) >= SPLIT_FROM and threads > 1
+        parts = _PARTS_OF_THREAD * threads if is_shared else 1
+        return columns.calls(node, source, output, parts, threads)
+    last = _reduced(node.op, node.inputs[0], groups[-1])
+    between = scratch(shape_of(last), last.dtype)
+    rest = _reduced(node.op, last, tuple(axis for group in groups[:-1] for axis in group))
+    made = lower(last, [source], [between], scratch, threads=threads)
+    made += lower(rest, [between], [_in_shape(output, rest)], scratch, threads=threads)
+    return [replace(call, node=node) for call in made]
+
+
+def _reduced(op: Op, like: Node, axes: Shape) -> Node:
+    """Return a reduction over some axes of an array of the type of a node."""
+    return apply(op.with_attributes(axis=axes, keepdims=False), Node(None, (), like.type))
 
 
 def _read(
