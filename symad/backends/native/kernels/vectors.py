@@ -35,10 +35,31 @@ class Vectors:
         """Return a vector of zeros."""
         return self._ir.Constant(self.type, None)
 
-    def mask(self, count: Any) -> Any:
-        """Return the mask of used lanes if only ``count`` elements are left."""
+    def mask(self, count: Any, first: int = 0) -> Any:
+        """Return the mask of used lanes if only ``count`` elements are left from ``-first`` on."""
         lanes = self.numbers()
+        if first:
+            lanes = self.builder.add(lanes, self.spread_word(lanes.type.element(first)))
         return self.builder.icmp_unsigned("<", lanes, self._splat(count, lanes.type))
+
+    def picked(self, vectors: Sequence[Any], places: Sequence[int]) -> Any:
+        """Return a vector of the elements at known places of vectors that follow one another."""
+        index = self._ir.IntType(32)
+        type_ = self._ir.VectorType(index, self.lanes)
+        sources = sorted({place // self.lanes for place in places})
+        made = vectors[sources[0]]
+        for source in sources[1:] or sources:
+            order = [
+                self.lanes + place % self.lanes
+                if place // self.lanes == source
+                else place % self.lanes
+                if source == sources[1] and place // self.lanes == sources[0]
+                else lane
+                for lane, place in enumerate(places)
+            ]
+            order = self._ir.Constant(type_, [index(k) for k in order])
+            made = self.builder.shuffle_vector(made, vectors[source], order)
+        return made
 
     def lane_mask(self, first: int, count: int) -> Any:
         """Return the mask of ``count`` lanes from ``first`` on, or ``None`` for all lanes."""
