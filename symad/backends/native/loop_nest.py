@@ -34,10 +34,8 @@ from symad.records import dataclass
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""
 
-_SHORT_ROW = 16
+_SHORT_ROW = 12
 """Up to this length, vectors hold an element of several rows, not several elements of a row."""
-_MOST_WRITTEN = 512
-"""The most values that the code for such rows computes, which has no loop over a row."""
 
 _LEAST_ROW = 32
 """Shorter rows cost more than a copy that makes one line of them."""
@@ -427,16 +425,11 @@ class NestLayout:
 
     def _takes_rows_at_once(self, nest: Nest) -> bool:
         """Return whether each lane of a vector computes a row: they are short, and many."""
-        if not 1 < self.row <= _SHORT_ROW or self.row * len(nest.computed) > _MOST_WRITTEN:
+        if not 1 < self.row <= _SHORT_ROW or not self.outer:
             return False
-        if not self.outer or self.outer[-1] < nest.lanes(True) or not gathers(np.dtype(float)):
+        if self.outer[-1] < nest.lanes(True) or not gathers(np.dtype(float)):
             return False
-        inputs = nest.body.inputs
-        apart = (r.slot for r in self.reads if r.across(self.row) is Across.APART)
-        nodes = (*nest.computed, *inputs)
-        return all(gathers(inputs[slot].dtype) for slot in apart) and all(
-            node.dtype != "float16" for node in nodes
-        )
+        return all(node.dtype != "float16" for node in (*nest.computed, *nest.body.inputs))
 
     def reads_in_order(self, read: Read) -> bool:
         """Return whether a read takes consecutive elements, in the order of the outputs."""

@@ -103,6 +103,18 @@ class Vectors:
 
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""
+        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
+        arguments = [*self._at_places(pointer, places, mask), self.zero()]
+        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+
+    def scatter(self, vector: Any, pointer: Any, places: Any, mask: Any = None) -> None:
+        """Write the elements to a vector of places; with a mask, only the used lanes."""
+        name = f"llvm.masked.scatter.{self._suffix}.v{self.lanes}p0"
+        arguments = [vector, *self._at_places(pointer, places, mask)]
+        self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
+
+    def _at_places(self, pointer: Any, places: Any, mask: Any) -> list[Any]:
+        """Return addresses, their alignment and the mask."""
         words = places.type
         begin = self._splat(self.builder.ptrtoint(pointer, words.element), words)
         size = self._ir.Constant(words, [words.element(self.dtype.itemsize)] * self.lanes)
@@ -111,10 +123,8 @@ class Vectors:
         if mask is None:
             bit = self._ir.IntType(1)
             mask = self._ir.Constant(self._ir.VectorType(bit, self.lanes), [bit(1)] * self.lanes)
-        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
         align = self._ir.IntType(32)(self.dtype.itemsize)
-        arguments = [self.builder.inttoptr(addresses, pointers), align, mask, self.zero()]
-        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+        return [self.builder.inttoptr(addresses, pointers), align, mask]
 
     def numbers(self, step: Any = None) -> Any:
         """Return the numbers of the lanes as 64-bit integers, times ``step``."""
