@@ -84,7 +84,8 @@ class ShortRowsWriter(NestWriter):
         for place in self.places():
             index = self.builder.add(first, self.index(place))
             for node, column in self.columns.items():
-                self.store(over_lanes(self.vectors, node, column[place]), self._targets[node], index)
+                whole = over_lanes(self.vectors, node, column[place])
+                self.store(whole, self._targets[node], index)
         return self.finish()
 
     def _write_lines(self, begin: Any, end: Any) -> None:
@@ -236,7 +237,7 @@ class _Rows:
     def _value(self, user: Node, source: Node, place: Any) -> Scalar:
         """Return a vector of what ``user`` reads at a place of the row."""
         found = self._writer.number(source)
-        key = self._layout.read_of.get((user, source), source)
+        key: Any = self._layout.read_of.get((user, source), source)
         if found is not None or key in self._of_rows:
             return found or self._of_rows[key]
         if key not in self._here:
@@ -300,7 +301,8 @@ class _Rows:
             self._builder.store(memory.element(vector, lane), place)
 
     def _dtype_of(self, read: int) -> np.dtype[Any]:
-        return self._nest.body.inputs[self._layout.reads[read].slot].dtype
+        dtype: np.dtype[Any] = self._nest.body.inputs[self._layout.reads[read].slot].dtype
+        return dtype
 
     def _scalar(self, vector: Any, dtype: np.dtype[Any]) -> Scalar:
         """Return a vector from memory, where a boolean takes a byte."""
