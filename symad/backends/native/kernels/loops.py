@@ -121,6 +121,7 @@ class _LongRowsWriter(NestWriter):
     def __init__(self, nest: Nest, layout: NestLayout) -> None:
         super().__init__(nest, layout)
         self._read_values: dict[int, Scalar] = {}
+        self._lanes_apart: dict[int, list[Any]] = {}
 
     def module(self) -> Any:
         """Return the finished module."""
@@ -185,6 +186,9 @@ class _LongRowsWriter(NestWriter):
         for k, (offset, _) in enumerate(self._source_rows(places)):
             read = self.layout.reads[k]
             dtype = nest.body.inputs[read.slot].dtype
+            if read.jumps:
+                lanes = map(self.integer, range(self.layout.lanes))
+                self._lanes_apart[k] = [builder.mul(self._steps[k], lane) for lane in lanes]
             self._row_sources.append(self._start(self._sources[k], offset, dtype))
             if not read.inner:
                 self._read_values[k] = self.load(self._sources[k], offset, dtype)
@@ -283,6 +287,8 @@ class _LongRowsWriter(NestWriter):
     def _gather_vector(self, read: int, index: Any, dtype: np.dtype[Any], mask: Any) -> Scalar:
         memory, step = self.memory(dtype), self._steps[read]
         begin = self.element(self._row_sources[read], self.builder.mul(index, step), memory.item)
+        if mask is None:
+            return Scalar(memory.load_apart(begin, self._lanes_apart[read]), dtype)
         return Scalar(memory.gather(begin, memory.numbers(step), mask), dtype)
 
     def _store_vector(self, value: Scalar, pointer: Any, index: Any, mask: Any) -> None:

@@ -283,8 +283,7 @@ class _Rows:
         if self._mask is not None:
             found = memory.gather(begin, memory.numbers(lanes[1]), self._mask)
         else:
-            places = (writer.element(begin, lane, memory.item) for lane in lanes)
-            found = memory.of_elements([self._builder.load(p, typ=memory.item) for p in places])
+            found = memory.load_apart(begin, lanes)
         return self._scalar(found, dtype)
 
     def _scatter(self, node: Node, place: Any) -> None:

@@ -101,6 +101,11 @@ class Vectors:
         found = self.load(pointer, first, used)
         return self.builder.shuffle_vector(found, found, order)
 
+    def load_apart(self, pointer: Any, places: Sequence[Any]) -> Any:
+        """Return the elements at places, read one by one: as quick as a gather, or quicker."""
+        addresses = (self.writer.element(pointer, place, self.item) for place in places)
+        return self.of_elements([self.builder.load(a, typ=self.item) for a in addresses])
+
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""
         name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
