@@ -8,7 +8,7 @@ computed between the stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
@@ -29,10 +29,13 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
-from symad.records import cached_property, dataclass
+from symad.records import dataclass
 
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""
+
+_SHORT_ROW = 12
+"""Up to this length, vectors hold an element of several rows, not several elements of a row."""
 
 _LEAST_ROW = 32
 """Shorter rows cost more than a copy that makes one line of them."""
@@ -149,10 +152,9 @@ class Nest:
         self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
         self.stored = [n for n in self.computed if n in stored]
 
-    @cached_property
-    def lanes(self) -> int:
-        """The number of elements that are computed at once."""
-        return vector_unit().bits // (8 * self._widest())
+    def lanes(self, are_rows: bool) -> int:
+        """Return the number of elements, or else of rows, that are computed at once."""
+        return vector_unit().bits // (8 * self._widest([self.computed] if are_rows else self.loops))
 
     def _kind(self, node: Node) -> ValueKind:
         if not isinstance(node.op, Reduction):
@@ -235,9 +237,9 @@ class Nest:
                     pending.append(source)
         return made, stored
 
-    def _widest(self) -> int:
+    def _widest(self, loops: Sequence[Sequence[Node]]) -> int:
         """Return the largest element size in registers, in bytes: float16 is computed wider."""
-        looped = [node for loop in self.loops for node in loop]
+        looped = [node for loop in loops for node in loop]
         nodes = [*looped, *(source for node in looped for source in node.inputs)]
         dtypes = {node.dtype for node in nodes}
         return max((4 if d == "float16" else d.itemsize for d in dtypes), default=8)
@@ -300,6 +302,13 @@ class Read:
         """Whether the elements of a row are apart, so that the code needs to know their step."""
         return self.inner not in (0, 1, -1)
 
+    def across(self, row: int) -> Across:
+        """Return how rows of this length follow one another along the last outer axis."""
+        if self.outer[-1] == 0:
+            return Across.SAME
+        follows = self.inner in (0, 1) and self.outer[-1] == (row if self.inner else 1)
+        return Across.NEXT if follows else Across.APART
+
 
 def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
     """Return those inputs that can be read with the strides ``given``; the others are copied.
@@ -344,6 +353,17 @@ def _reads_at(step: int, length: int, dtype: np.dtype[Any]) -> bool:
     return step in (0, 1) or backwards or (is_near and gathers(dtype))
 
 
+class Across(Enum):
+    """How the elements that a read takes from row to row lie in memory."""
+
+    SAME = "same"
+    """Every row reads the same."""
+    NEXT = "next"
+    """One row begins where the one before ends."""
+    APART = "apart"
+    """Rows are anywhere."""
+
+
 class NestLayout:
     """The sizes of a nest, and its reads.
 
@@ -361,6 +381,10 @@ class NestLayout:
         The length of a row.
     is_line : bool
         Whether everything is one line, split into rows, of which the last may be shorter.
+    has_short_rows : bool
+        Whether each lane of a vector computes a row along the last outer axis.
+    lanes : int
+        The number of elements, or else of rows, that are computed at once.
     reads : list of Read
     read_of : dict
         By user and source, the index in ``reads``.
@@ -393,10 +417,20 @@ class NestLayout:
             Read(slot, its[-1] if its[split:] else 0, tuple(s[i] for _, s in outer), awkward)
             for i, (slot, its, awkward) in enumerate(found)
         ]
+        self.has_short_rows = self._takes_rows_at_once(nest)
+        self.lanes = nest.lanes(self.has_short_rows)
         self.is_line = nest.split is None and not self.outer
         if self.is_line:
             self.row = RAGGED_ROW
             self.reads = [Read(r.slot, r.inner, (r.inner * self.row,), False) for r in self.reads]
+
+    def _takes_rows_at_once(self, nest: Nest) -> bool:
+        """Return whether each lane of a vector computes a row: they are short, and many."""
+        if not 1 < self.row <= _SHORT_ROW or not self.outer:
+            return False
+        if self.outer[-1] < nest.lanes(True) or not gathers(np.dtype(float)):
+            return False
+        return all(node.dtype != "float16" for node in (*nest.computed, *nest.body.inputs))
 
     def reads_in_order(self, read: Read) -> bool:
         """Return whether a read takes consecutive elements, in the order of the outputs."""
@@ -407,8 +441,9 @@ class NestLayout:
 
     @property
     def rows(self) -> int:
-        """The number of rows."""
-        return -(-self.elements // self.row)
+        """The number of rows, or of lines of short rows, which parts divide."""
+        of_line = self.outer[-1] if self.has_short_rows and len(self.outer) > 1 else 1
+        return -(-self.elements // (self.row * of_line))
 
 
 def _even_from(sizes: Shape, strides: list[Shape]) -> int:

@@ -230,7 +230,11 @@ class _VectorGathering:
         places = builder.add(first, self._elements.spread_word(begin))
         for k, start in enumerate(starts):
             places = builder.add(places, self._distance(k, builder.add(start, number), mask))
-        found = self._elements.gather(writer.address(0), places, mask)
+        if mask is None:
+            apart = [self._elements.element(places, lane) for lane in range(self._lanes)]
+            found = self._elements.load_apart(writer.address(0), apart)
+        else:
+            found = self._elements.gather(writer.address(0), places, mask)
         self._elements.store(found, writer.address(1), builder.add(to, number), mask)
 
     def _distance(self, k: int, place: Any, mask: Any) -> Any:

@@ -41,10 +41,31 @@ class Vectors:
         """Return a vector of zeros."""
         return self._ir.Constant(self.type, None)
 
-    def mask(self, count: Any) -> Any:
-        """Return the mask of used lanes if only ``count`` elements are left."""
+    def mask(self, count: Any, first: int = 0) -> Any:
+        """Return the mask of used lanes if only ``count`` elements are left from ``-first`` on."""
         lanes = self.numbers()
+        if first:
+            lanes = self.builder.add(lanes, self.spread_word(lanes.type.element(first)))
         return self.builder.icmp_unsigned("<", lanes, self._splat(count, lanes.type))
+
+    def picked(self, vectors: Sequence[Any], places: Sequence[int]) -> Any:
+        """Return a vector of the elements at known places of vectors that follow one another."""
+        index = self._ir.IntType(32)
+        type_ = self._ir.VectorType(index, self.lanes)
+        sources = sorted({place // self.lanes for place in places})
+        made = vectors[sources[0]]
+        for source in sources[1:] or sources:
+            order = [
+                self.lanes + place % self.lanes
+                if place // self.lanes == source
+                else place % self.lanes
+                if source == sources[1] and place // self.lanes == sources[0]
+                else lane
+                for lane, place in enumerate(places)
+            ]
+            order = self._ir.Constant(type_, [index(k) for k in order])
+            made = self.builder.shuffle_vector(made, vectors[source], order)
+        return made
 
     def lane_mask(self, first: int, count: int) -> Any:
         """Return the mask of ``count`` lanes from ``first`` on, or ``None`` for all lanes."""
@@ -100,8 +121,25 @@ class Vectors:
         found = self.load(pointer, first, used)
         return self.builder.shuffle_vector(found, found, order)
 
+    def load_apart(self, pointer: Any, places: Sequence[Any]) -> Any:
+        """Return the elements at places, read one by one: as quick as a gather, or quicker."""
+        addresses = (self.writer.element(pointer, place, self.item) for place in places)
+        return self.of_elements([self.builder.load(a, typ=self.item) for a in addresses])
+
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""
+        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
+        arguments = [*self._at_places(pointer, places, mask), self.zero()]
+        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+
+    def scatter(self, vector: Any, pointer: Any, places: Any, mask: Any = None) -> None:
+        """Write the elements to a vector of places; with a mask, only the used lanes."""
+        name = f"llvm.masked.scatter.{self._suffix}.v{self.lanes}p0"
+        arguments = [vector, *self._at_places(pointer, places, mask)]
+        self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
+
+    def _at_places(self, pointer: Any, places: Any, mask: Any) -> list[Any]:
+        """Return addresses, their alignment and the mask."""
         words = places.type
         begin = self._splat(self.builder.ptrtoint(pointer, words.element), words)
         size = self._ir.Constant(words, [words.element(self.dtype.itemsize)] * self.lanes)
@@ -110,10 +148,8 @@ class Vectors:
         if mask is None:
             bit = self._ir.IntType(1)
             mask = self._ir.Constant(self._ir.VectorType(bit, self.lanes), [bit(1)] * self.lanes)
-        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
         align = self._ir.IntType(32)(self.dtype.itemsize)
-        arguments = [self.builder.inttoptr(addresses, pointers), align, mask, self.zero()]
-        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+        return [self.builder.inttoptr(addresses, pointers), align, mask]
 
     def numbers(self, step: Any = None) -> Any:
         """Return the numbers of the lanes as 64-bit integers, times ``step``."""
