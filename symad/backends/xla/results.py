@@ -53,6 +53,8 @@ class Results:
         self._packed = [k for k in sorted(self._numbers) if types[k].dtype == first]
         self._apart = [k for k in range(len(types)) if k not in self._packed]
         self._are_copied = not (self._kept or any(self._is_taken))
+        are_arrays = None not in types and not self._numbers
+        self._are_alike = self._are_copied and self._is_flat and are_arrays
 
     def packed(self, outputs: Sequence[Any], has_failed: Any) -> list[Any]:
         """Return JAX's arrays for outputs: each costs time, so numbers of one dtype are one array.
@@ -79,6 +81,8 @@ class Results:
             numbers = list(np.asarray(arrays.pop()))
             if len(numbers) > len(self._packed) and numbers.pop():
                 return None
+        if self._are_alike:
+            return [np.array(array) for array in arrays]
         if not arrays and self._is_flat:
             return numbers
         found: list[Any] = [None] * (len(self._packed) + len(arrays))
