@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.xla.translations import jax
+from symad.backends.xla.translations import jax, jnp
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.types import StructureType, Type, total_nbytes
@@ -41,8 +41,6 @@ class Results:
             node in moving for node in graph.outputs for _ in leaf_types(node.type)
         ]
         types = [type_ for node in graph.outputs for type_ in leaf_types(node.type)]
-        self._is_number = [type_ is not None and type_.shape == () for type_ in types]
-        self._are_numbers = self._is_flat and all(self._is_number)
         self._is_taken = [
             fresh and (total_nbytes([type_] if type_ else []) or 0) >= _WORTH_TAKING
             for fresh, type_ in zip(is_fresh, types, strict=True)
@@ -50,41 +48,70 @@ class Results:
         self._kept = {
             len(types) - len(state.updated) + k: place for k, place in enumerate(state.updated)
         }
+        self._numbers = {k for k, t in enumerate(types) if t is not None and t.shape == ()}
+        first = types[min(self._numbers)].dtype if self._numbers else None
+        self._packed = [k for k in sorted(self._numbers) if types[k].dtype == first]
+        self._apart = [k for k in range(len(types)) if k not in self._packed]
+        self._are_copied = not (self._kept or any(self._is_taken))
+        are_arrays = None not in types and not self._numbers
+        self._are_alike = self._are_copied and self._is_flat and are_arrays
 
-    def take(self, arrays: Sequence[Any], given: Sequence[Any]) -> list[Any]:
-        """Return the outputs of the graph.
+    def packed(self, outputs: Sequence[Any], has_failed: Any) -> list[Any]:
+        """Return JAX's arrays for outputs: each costs time, so numbers of one dtype are one array.
+
+        Its last element says whether a value is an error, unless ``has_failed`` is ``None``.
+        """
+        apart, numbers = [outputs[k] for k in self._apart], [outputs[k] for k in self._packed]
+        if has_failed is not None:
+            numbers.append(has_failed.astype(numbers[0].dtype if numbers else bool))
+        return [*apart, jnp.stack(numbers)] if numbers else apart
+
+    def take(self, arrays: list[Any], given: Sequence[Any]) -> list[Any] | None:
+        """Return the outputs of the graph, ``None`` if a value is an error.
 
         Parameters
         ----------
-        arrays : sequence
-            JAX's arrays.
+        arrays : list
+            What :meth:`packed` has returned.
         given : sequence
             The values of the inputs, whose memory JAX may return.
         """
-        if self._are_numbers:
-            return [np.asarray(array)[()] for array in arrays]
-        found: list[Any] = []
+        numbers: list[Any] = []
+        if len(arrays) > len(self._apart):
+            numbers = list(np.asarray(arrays.pop()))
+            if len(numbers) > len(self._packed) and numbers.pop():
+                return None
+        if self._are_alike:
+            return [np.array(array) for array in arrays]
+        if not arrays and self._is_flat:
+            return numbers
+        found: list[Any] = [None] * (len(self._packed) + len(arrays))
+        for k, number in zip(self._packed, numbers, strict=True):
+            found[k] = number
         others: list[Any] = []
-        if self._kept or any(self._is_taken):
+        if not self._are_copied:
             flat = given if self._takes_flat else leaves(list(given))
             others += [each for each in flat if type(each) is np.ndarray]
-        for k, array in enumerate(arrays):
-            value: Any = array if array is None else np.asarray(array)
-            if self._is_number[k]:
-                value = value[()]
-            elif k in self._kept:
-                value = self._state.keep(self._kept[k], array, others)
-                others.append(value)
-            elif value is not None and self._is_taken[k] and not _shares(value, others):
-                value = np.asarray(_Owned(value))
-                others.append(value)
-            elif value is not None:
-                value = value.copy()
-            found.append(value)
+        for k, array in zip(self._apart, arrays, strict=True):
+            if array is not None:
+                found[k] = self._taken(k, array, others)
         if self._is_flat:
             return found
         rest = iter(found)
         return [rebuild(form, rest) for form in self._forms]
+
+    def _taken(self, k: int, array: Any, others: list[Any]) -> Any:
+        """Return an output that shares no memory with the ``others``, to which it is added."""
+        if k in self._numbers:
+            return np.asarray(array)[()]
+        if k in self._kept:
+            value: Any = self._state.keep(self._kept[k], array, others)
+        elif self._is_taken[k] and not _shares(np.asarray(array), others):
+            value = np.asarray(_Owned(np.asarray(array)))
+        else:
+            return np.array(array)
+        others.append(value)
+        return value
 
 
 class DeviceState:
