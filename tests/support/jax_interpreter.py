@@ -94,11 +94,27 @@ def _tanh(x: Any) -> Any:
     return jnp.tanh(x)
 
 
-_tanh.defjvps(lambda v, _, x: v * 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x))
+_tanh.defjvps(lambda v, _, x: v * _tanh_slope(x))
+
+
+def _tanh_slope(x: Any) -> Any:
+    """No step of it is smaller than the slope, and 0 in JAX where that is a normal number."""
+    return (1 / jnp.cosh(x)) ** 2
+
+
+@jax.custom_jvp
+def _sigmoid(x: Any) -> Any:
+    """JAX's own derivative, y (1 - y), loses its digits where y is nearly 1."""
+    return jax.nn.sigmoid(x)
+
+
+_sigmoid.defjvps(lambda v, _, x: v * _sigmoid(x) * _sigmoid(-x))
 
 
 TABLE.update(
     {
+        "sigmoid": lambda x: _sigmoid(floating(x)),
+        "tanh_slope": lambda x: _tanh_slope(floating(x)),
         "logsumexp_slope": lambda x, axis: jax.nn.softmax(x, axis=axis),
         "tanh": lambda x: _tanh(floating(x)),
         "polygamma": lambda x, n: special.polygamma(n, x),
