@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 # AVX has no operation that adds a product which has not been rounded.
@@ -111,9 +111,28 @@ def _sigmoid(x: Any) -> Any:
 _sigmoid.defjvps(lambda v, _, x: v * _sigmoid(x) * _sigmoid(-x))
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(x: Any, axis: Any) -> Any:
+    """JAX's own derivative, y (v - sum(v y)), loses its digits where one y is nearly 1.
+
+    A constant may be subtracted from v first: the v of the largest y.
+    """
+    return jax.nn.softmax(x, axis=axis)
+
+
+@_softmax.defjvp
+def _softmax_tangent(axis: Any, primals: Any, tangents: Any) -> Any:
+    total = partial(jnp.sum, axis=axis, keepdims=True)
+    y, (v,) = _softmax(*primals, axis), tangents
+    is_largest = y == jnp.max(y, axis=axis, keepdims=True)
+    v = v - total(jnp.where(is_largest, v, 0)) / total(is_largest)
+    return y, y * (v - total(v * y))
+
+
 TABLE.update(
     {
         "sigmoid": lambda x: _sigmoid(floating(x)),
+        "softmax": lambda x, axis: _softmax(floating(x), axis),
         "tanh_slope": lambda x: _tanh_slope(floating(x)),
         "logsumexp_slope": lambda x, axis: jax.nn.softmax(x, axis=axis),
         "tanh": lambda x: _tanh(floating(x)),
