@@ -162,6 +162,16 @@ def test_no_nan_beside_a_finite_value(name: str, method: str) -> None:
             assert not one[outside & ~inner].any() and not two[outside & ~inner].any()
 
 
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_outside_of_the_support_no_parameter_matters(name: str) -> None:
+    parameters = [sm.Variable(f"s{k}", shape=()) for k in range(len(CONTINUOUS[name]) + 2)]
+    values, namespace = [*CONTINUOUS[name], 0.3, 1.7], getattr(stats, name)
+    outside = [x for x in (-7.0, 9.0) if np.isneginf(namespace.logpdf(x, *values).eval())]
+    for method in ("logpdf", "pdf"):
+        y = sm.sum(getattr(namespace, method)(np.array(outside), *parameters))
+        assert not np.any(sm.compile(parameters, sm.gradients(y, parameters))(*values))
+
+
 NOT_ALLOWED = [
     ("norm", "logpdf", (0.0, 0.0, -1.0)), ("norm", "logpdf", (0.0, 0.0, 0.0)),
     ("gamma", "logpdf", (1.0, -2.0)), ("beta", "pdf", (0.5, 1.0, 0.0)),

@@ -192,17 +192,32 @@ def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
             remedy="Convert it: value.detach().cpu().numpy()." if tensor else "",
         ) from None
     if array.dtype == object:
-        sparse = hasattr(value, "toarray")
-        raise GraphTypeError(
-            f"a {type(value).__name__} is not a number or an array of numbers",
-            remedy="A sparse matrix can be multiplied, A @ x; otherwise use A.toarray()."
-            if sparse
-            else "",
-        )
+        if type(value) is int and dtype is not None and as_dtype(dtype).kind == "f":
+            return as_array(_as_float(value), dtype)
+        raise _no_numbers(value, array)
     as_dtype(array.dtype)
     if dtype is None:
         return array.astype(array.dtype.newbyteorder("="), copy=False)
     return array.astype(as_dtype(dtype), copy=False)
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise GraphTypeError("an integer of more than 1 024 bits is beyond any dtype") from None
+
+
+def _no_numbers(value: Any, array: np.ndarray[Any, Any]) -> GraphTypeError:
+    """Return the error for a value that NumPy reads as an array of objects."""
+    problem, remedy = f"a value of type {type(value).__name__} is not an array of numbers", ""
+    if hasattr(value, "toarray"):
+        remedy = "A sparse matrix can be multiplied, A @ x; otherwise use A.toarray()."
+    elif array.size and all(isinstance(element, int) for element in array.flat):
+        problem, remedy = "an integer does not fit into 64 bits", "Write it as a float: float(x)."
+    elif array.size and all(hasattr(element, "__float__") for element in array.flat):
+        remedy = "Convert it first: float(x), or np.asarray(x, float)."
+    return GraphTypeError(problem, remedy=remedy)
 
 
 def apply(op: Op, *inputs: Node) -> Node:

@@ -87,6 +87,8 @@ class Op:
     """Whether the value and the first derivatives are finite wherever the inputs are."""
     may_fail: ClassVar[bool] = False
     """Whether some input values are an error: matrices without an inverse or factor."""
+    vectors: ClassVar[tuple[int, ...]] = ()
+    """The inputs of an op on matrices that hold a vector for each matrix."""
     reads_all: ClassVar[bool] = True
     """Whether the result uses every element of the first input."""
     fills_all: ClassVar[bool] = True

@@ -124,6 +124,13 @@ class Operators(Generic[NodeT]):
 
     __int__ = __index__ = __complex__ = __float__
 
+    def __format__(self, specification: str) -> str:
+        try:
+            return format(str(self), specification)
+        except ValueError:
+            self.__float__()
+            raise  # for a text, too, the specification is wrong
+
     if not TYPE_CHECKING:  # with it, type checkers would treat array + node as an array
 
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:

@@ -13,7 +13,15 @@ from symad.graph.op import call
 from symad.graph.sample import Sample, away_from_zero, fixed, integers, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import Arithmetic, Binary, Elementwise, Unary, register, ufunc_dtype
+from symad.ops.base import (
+    Arithmetic,
+    Binary,
+    Elementwise,
+    Unary,
+    promoted,
+    register,
+    ufunc_dtype,
+)
 from symad.ops.comparison import equal, where
 from symad.ops.domains import difference, masked, power_of, product, quotient
 from symad.ops.rounding import round
@@ -217,6 +225,11 @@ def _floating(operand: Node, y: Node) -> Node:
     return operand if operand.type.is_float else call("cast", operand, y.dtype)
 
 
+def _slope(x: Any, c: Any) -> Any:
+    x, c = promoted(x, c)
+    return np.where(c == 0, 0, c * np.power(x, c - 1.0))
+
+
 def _slope_of_power(b: ScalarBuilder, x: Value, c: Value) -> Value:
     zero, one = b.constant(0, b.dtype(c)), b.constant(1, b.dtype(c))
     slope = b.multiply(c, b.call("pow", x, b.subtract(c, one)))
@@ -229,7 +242,7 @@ class PowerSlope(Binary):
     name = "power_slope"
     has_poles = True
     operations = 2 * ELEMENTARY
-    numpy = staticmethod(lambda x, c: np.where(c == 0, 0, c * np.power(x, c - 1.0)))
+    numpy = staticmethod(_slope)
     element = _slope_of_power
     latex = "{1} \\, {0}^{{{1} - 1}}"
     chain = (
@@ -259,7 +272,7 @@ class PowerLog(Elementwise):
     name = "power_log"
     has_poles = True
     operations = ELEMENTARY
-    numpy = staticmethod(lambda y, x, c: y * np.log(np.where(x == 0, 1, x)))
+    numpy = staticmethod(lambda y, x, c: y * np.log(np.where(x == 0, 1, x), dtype=y.dtype))
     element = _log_times
     latex = r"{0} \ln {1}"
     chain = (
@@ -279,7 +292,7 @@ class PowerLog(Elementwise):
 
 
 def _mixed(x: Any, c: Any) -> Any:
-    x, c = 1.0 * x, 1.0 * c
+    x, c = promoted(1.0 * x, 1.0 * c)
     at_zero = np.where(c > 1, 0, np.where(c > 0, -np.inf, np.inf)).astype(x.dtype)
     return np.where(x == 0, at_zero, np.power(x, c - 1) * (1 + c * np.log(x)))
 

@@ -588,6 +588,12 @@ def _ones_beside(slot: int, inputs: Sequence[Node]) -> list[Node]:
     return [x if k == slot or not x.type.is_float else ones_like(x) for k, x in enumerate(inputs)]
 
 
+def promoted(*arrays: Any) -> list[Any]:
+    """Return arrays in their common dtype: a kernel of many steps would round to narrower ones."""
+    dtype = np.result_type(*arrays)
+    return [x if x.dtype == dtype else x.astype(dtype) for x in arrays]
+
+
 def wide_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype in which elements are counted and added up: float32 for float16.
 

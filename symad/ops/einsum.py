@@ -16,7 +16,7 @@ from symad.graph.node import Node, apply, infer_type, reporting
 from symad.graph.op import explained
 from symad.graph.sample import Sample, integers, reals
 from symad.ops.adjoint import cast, identity
-from symad.ops.base import Linear, Multilinear, as_nodes, register, tensor_types
+from symad.ops.base import Linear, Multilinear, as_nodes, promoted, register, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.permute import moveaxis, permute_dims
 from symad.ops.reduce import sum as sum_of
@@ -77,7 +77,7 @@ def _check_terms(terms: Sequence[str], result: str, count: int) -> None:
 
 
 def _einsum(*operands: Any, subscripts: str) -> Any:
-    return np.einsum(subscripts, *operands, optimize=True)
+    return np.einsum(subscripts, *promoted(*operands), optimize=True)
 
 
 class Einsum(Multilinear):

@@ -127,13 +127,18 @@ def _any_of_matrix(condition: Node, axes: int) -> Node:
     return condition if axes == 2 else expand_dims(condition, tuple(range(axes - 2, 0)))
 
 
+def axes_of_matrix(op: Op, ranks: Sequence[int]) -> list[int]:
+    """Return how many last axes of each input of an op on matrices belong to one matrix."""
+    return [min(rank, 1 if slot in op.vectors else 2) for slot, rank in enumerate(ranks)]
+
+
 def _nan_on_failure(*arrays: Any, op: Op) -> Any:
     """Return the result of ``op``, with NaN for each matrix of a stack for which it fails."""
     kernel = op.kernel()
     try:
         return kernel(*arrays)
     except np.linalg.LinAlgError:
-        ranks = [min(array.ndim, 2) for array in arrays]
+        ranks = axes_of_matrix(op, [array.ndim for array in arrays])
         stacks = [x.shape[: x.ndim - rank] for x, rank in zip(arrays, ranks, strict=True)]
         batch = np.broadcast_shapes(*stacks)
         wide = [

@@ -19,7 +19,7 @@ from symad.graph.sample import (
 )
 from symad.light_scipy import scipy_module
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import tensor_types
+from symad.ops.base import promoted, tensor_types
 from symad.ops.join import concat
 from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
@@ -271,7 +271,7 @@ class _Completed:
 def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     if not all(np.all(np.isfinite(x)) for x in (a, b, q)):  # SciPy refuses these
         return np.full(q.shape, np.nan, factor_dtype(a.dtype, b.dtype, q.dtype))
-    return _scipy().solve_sylvester(a, b, q)
+    return _scipy().solve_sylvester(*promoted(a, b, q))
 
 
 class SolveSylvester(PerMatrix):

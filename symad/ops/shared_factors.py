@@ -101,6 +101,7 @@ class SolveFactored(Op):
     transposed: bool
 
     name = "solve_factored"
+    vectors = (1,)  # the pivots
     may_fail = True
     numpy = staticmethod(_solve)
     samples = (
@@ -150,6 +151,7 @@ class InverseFactored(PerMatrix):
     """Invert A by its factors."""
 
     name = "inverse_factored"
+    vectors = (1,)  # the pivots
     may_fail = True
     result_axes = (2,)
     numpy = staticmethod(_inverse)
@@ -184,6 +186,7 @@ class SlogdetFactored(PerMatrix):
     """The sign of the determinant of A, and the logarithm of its magnitude, by its factors."""
 
     name = "slogdet_factored"
+    vectors = (1,)  # the pivots
     result_axes = (0, 0)
     numpy = staticmethod(_determinant)
     samples = (

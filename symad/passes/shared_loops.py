@@ -234,15 +234,16 @@ def _with_saved(
     read: Mapping[Node, Sequence[_Reading]],
 ) -> Graph:
     """Return the graph with more results of loops, which other loops read."""
-    loops: dict[Node, Node] = {}
+    results: dict[Node, Sequence[Node]] = {}  # each once: several loops may read one
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         stacks, readings = list(saved.get(node, ())), read.get(node, ())
         if stacks or readings:
             assert isinstance(node.op, WithBody)
-            rows = [results_of(loops[x.loop])[_places(x.loop) + x.place] for x in readings]
-            loops[node] = _widened(node.op, inputs, stacks, [x.node for x in readings], rows)
-            return loops[node]
+            rows = [results[x.loop][_places(x.loop) + x.place] for x in readings]
+            loop = _widened(node.op, inputs, stacks, [x.node for x in readings], rows)
+            results[node] = results_of(loop)
+            return loop
         if isinstance(node.op, StructureItem) and node.inputs[0] in saved:
             loop, key = node.inputs[0], node.op.key
             if key == _places(loop):  # the number of steps

@@ -75,17 +75,27 @@ class Continuous(Distribution):
 
     @classmethod
     def _apply(
-        cls, formula: Formula, outside: tuple[float, float], x: Operand, args: Any, named: Any
-    ) -> tuple[Node, Node | None]:
-        """Return a formula of z, its values below and above the support, and the scale."""
+        cls,
+        formula: Formula,
+        outside: tuple[float, float],
+        x: Operand,
+        args: Any,
+        named: Any,
+        scaled: Formula = lambda value, scale: value,
+    ) -> Node:
+        """Return a formula of z, ``scaled`` by the scale; its values below and above the support.
+
+        Nothing depends on the scale outside of the support, and the derivatives are 0.
+        """
         z, shapes, (loc, scale) = cls.nodes_of(x, args, named)
         z = z if loc is None else z - loc
         z = z if scale is None else z / scale
         value = formula(z, *shapes)
+        value = value if scale is None else scaled(value, scale)
         for condition, constant in zip((cls.above, cls.below), outside[::-1], strict=True):
             value = value if condition is None else where(condition(z), constant, value)
         positive = [] if scale is None else [scale > 0]
-        return cls.where_allowed([*cls.allowed(*shapes), *positive], value), scale
+        return cls.where_allowed([*cls.allowed(*shapes), *positive], value)
 
     @classmethod
     def logpdf(cls, x: Operand, *args: Operand, **named: Operand) -> Node:
@@ -97,8 +107,8 @@ class Continuous(Distribution):
         *args, **named : node, number or array
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
-        value, scale = cls._apply(cls.log_density, (-np.inf, -np.inf), x, args, named)
-        return value if scale is None else value - log(scale)
+        outside = -np.inf, -np.inf
+        return cls._apply(cls.log_density, outside, x, args, named, lambda v, s: v - log(s))
 
     @classmethod
     def pdf(cls, x: Operand, *args: Operand, **named: Operand) -> Node:
@@ -111,8 +121,7 @@ class Continuous(Distribution):
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
         density = cls.density or (lambda *operands: exp(cls.log_density(*operands)))
-        value, scale = cls._apply(density, (0.0, 0.0), x, args, named)
-        return value if scale is None else value / scale
+        return cls._apply(density, (0.0, 0.0), x, args, named, lambda value, s: value / s)
 
 
 class CumulativeDistribution(Continuous):
@@ -135,7 +144,7 @@ class CumulativeDistribution(Continuous):
         *args, **named : node, number or array
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
-        return cls._apply(cls.cumulative, (0.0, 1.0), x, args, named)[0]
+        return cls._apply(cls.cumulative, (0.0, 1.0), x, args, named)
 
     @classmethod
     def sf(cls, x: Operand, *args: Operand, **named: Operand) -> Node:
@@ -147,7 +156,7 @@ class CumulativeDistribution(Continuous):
         *args, **named : node, number or array
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
-        return cls._apply(cls.survival, (1.0, 0.0), x, args, named)[0]
+        return cls._apply(cls.survival, (1.0, 0.0), x, args, named)
 
     @classmethod
     def logcdf(cls, x: Operand, *args: Operand, **named: Operand) -> Node:
@@ -160,7 +169,7 @@ class CumulativeDistribution(Continuous):
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
         formula = cls.log_cumulative or (lambda *operands: log(cls.cumulative(*operands)))
-        return cls._apply(formula, (-np.inf, 0.0), x, args, named)[0]
+        return cls._apply(formula, (-np.inf, 0.0), x, args, named)
 
     @classmethod
     def logsf(cls, x: Operand, *args: Operand, **named: Operand) -> Node:
@@ -173,7 +182,7 @@ class CumulativeDistribution(Continuous):
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
         formula = cls.log_survival or (lambda *operands: log(cls.survival(*operands)))
-        return cls._apply(formula, (0.0, -np.inf), x, args, named)[0]
+        return cls._apply(formula, (0.0, -np.inf), x, args, named)
 
     @classmethod
     def ppf(cls, q: Operand, *args: Operand, **named: Operand) -> Node:

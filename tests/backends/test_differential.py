@@ -127,8 +127,8 @@ def assert_fresh(
             assert not np.may_share_memory(array, other), "results share memory"
 
 
-EITHER_ZERO = {"max", "min", "maximum", "minimum", "relu", "softmax", "logsumexp"}
-"""Ops that take the larger of two zeros, which either may be."""
+EITHER_ZERO = {"max", "min", "maximum", "minimum", "relu", "softmax", "logsumexp", "sort"}
+"""Ops that order zeros, or take the larger of two, which either may be."""
 
 
 def names_of(graph: sm.Graph) -> set[str]:

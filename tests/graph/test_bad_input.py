@@ -3,6 +3,7 @@
 import inspect
 import operator
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -44,6 +45,9 @@ def test_shapes_that_do_not_fit_when_fed():
         ("float64", "text", "str"),
         ("float64", [[1.0, 2.0], [3.0]], "ragged"),
         ("float64", None, "NoneType"),
+        ("float64", 2**70, r"does not fit into 64 bits.*\n.*\n.*float\(x\)"),
+        ("float64", [1, 2**70], "does not fit into 64 bits"),
+        ("float64", Fraction(1, 3), r"Fraction(.*\n)+.*float\(x\)"),
         ("float64", np.array(["2020-01-01"], dtype="datetime64[D]"), "datetime64"),
         ("float64", np.ma.masked_array([1.0, 2.0], [True, False]), "masked array"),
         ("bool", np.array([0, 1]), "is bool, but was fed int64"),
@@ -53,6 +57,20 @@ def test_values_that_would_lose_something(dtype, value, message):
     x = sm.Variable("x", dtype=dtype)
     with pytest.raises(FeedError, match=message):
         sm.compile([x], x)(value)
+
+
+def test_large_integers_beside_floats_are_floats():
+    x = sm.Variable("x")
+    assert (x * 2**70).eval({x: 1.0}) == 2.0**70
+    with pytest.raises(GraphTypeError, match="1 024 bits"):
+        x + 10**400
+
+
+def test_nodes_in_formatted_text():
+    x = sm.Variable("x")
+    assert f"{x + 1:>8}|{x}" == "   x + 1|x"
+    with pytest.raises(GraphTypeError, match="no value while the graph is being built"):
+        f"{x:.3f}"
 
 
 @pytest.mark.parametrize(

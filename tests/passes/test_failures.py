@@ -14,6 +14,7 @@ from symad.errors import EvaluationError
 from symad.graph.node import Node, apply
 from symad.graph.op import OP_CLASSES, Op
 from symad.ops.body import results_of
+from symad.ops.matrices import NanOnFailure
 from tests.support.op_checks import build, cases_of, kernel_of, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of SciPy, for such matrices
@@ -104,3 +105,31 @@ def test_a_failure_is_an_error_unless_a_choice_discards_it(name: str) -> None:
         y = sm.compile([*variables, condition], use(total, condition), backend="numpy")
         assert np.isfinite(y(*arrays, False))
         assert np.isnan(y(*arrays, True))
+
+
+@pytest.mark.parametrize("name", [*MAY_FAIL, *MADE_LATER])
+def test_one_matrix_of_a_stack_fails(name: str) -> None:
+    """The others keep their results, also where an input holds a vector for each matrix."""
+    for case in cases_of(OP_CLASSES[name]):
+        built = build(case)
+        (node, *_) = [node for node in built.nodes if type(node.op) is OP_CLASSES[name]]
+        assert node.op is not None
+        good = run(built.inputs, list(node.inputs), built.arrays)
+        bad = next((x for x in _spoiled(good) if _fails(node.op, x)), None)
+        ranks = {np.ndim(x) for k, x in enumerate(good) if k not in node.op.vectors}
+        if bad is None or len(ranks) > 1 or min(ranks) < 2:
+            continue  # with one more axis, they would not fit together, or vectors be matrices
+        arrays = [np.stack(pair) for pair in zip(good, bad, good, strict=True)]
+        variables = [sm.Variable(f"x{k}", x.shape, x.dtype) for k, x in enumerate(arrays)]
+        results = results_of(apply(NanOnFailure(node.op), *variables))
+        wanted: Any = kernel_of(node.op)(*good)
+        wanted = wanted if isinstance(wanted, tuple) else [wanted]
+        exposed = sm.compile(variables, results_of(apply(node.op, *variables)), backend="native")
+        with pytest.raises(EvaluationError, match="failed: LinAlgError"):
+            exposed(*arrays)
+        for backend in ("numpy", "native"):
+            made = sm.compile(variables, results, backend=backend)(*arrays)
+            for got, want in zip(made, wanted, strict=True):
+                assert got.dtype.kind != "f" or np.isnan(got[1]).any()
+                for row in got[::2]:
+                    np.testing.assert_allclose(row, want, rtol=1e-5, atol=1e-5)

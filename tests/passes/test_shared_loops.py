@@ -170,3 +170,18 @@ def test_parts_of_decomposed_ops_are_saved_too() -> None:
         bodies = [n.op.body for n in native.passes.final.nodes if n.op and n.op.name == "scan"]
         nests = [[n.op.body for n in b.nodes if n.op and n.op.name == "fused"] for b in bodies]
         assert [sum(count(nest, "exp") for nest in each) for each in nests] == expected
+
+
+def test_a_value_that_several_loops_read_is_one_node() -> None:
+    """Two nodes for one result would need two places for it."""
+
+    def step(c: Any, e: Any) -> Any:
+        return sm.logsumexp(sm.expand_dims(c, 1) + W, axis=0) + e, None
+
+    last = sm.scan(step, sm.zeros(6), X)[0]
+    gradients = [sm.gradients(sm.sum(f(last)), x) for f in (sm.sin, sm.exp) for x in (W, X)]
+    native = sm.compile([W, X], [last, *gradients], backend="native")
+    native(*VALUES)
+    nodes = native.passes.final.nodes
+    items = [(x.inputs[0], x.op.key) for x in nodes if x.op is not None and x.op.name == "item"]
+    assert len(items) == len(set(items)) > 0

@@ -41,6 +41,9 @@ ABSOLUTE = {"gammaln", "digamma", "polygamma", "logaddexp", "erfc", "erfinv"}
 RUNNING = {"cumsum", "cumprod", "linear_recurrence"}
 """The last results are made of all operands before them."""
 
+SOLVERS = {"solve", "solve_triangular", "inv", "solve_factored", "inverse_factored"}
+"""Zeros beside a NaN of the matrix may be skipped, which depends on LAPACK's blocks."""
+
 LOGS_OF_SUMS = {"log_softmax", "logsumexp", "logaddexp"}
 """The sum is rounded before its logarithm is taken, also where it is nearly 1."""
 
@@ -241,12 +244,21 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
     made = _compute(op, [disturb(x, noise) for x in inputs], all_ops)
     if op.name in ("var", "std") and noise.rng.random() < 0.5:
         made = _without_noise_of_mean(op, inputs[0], made)
+    if op.name in SOLVERS and noise.rng.random() < 0.5:
+        made = _spoiled(np.asarray(inputs[0]), np.asarray(inputs[-1]), made)
     if op.name in LOGS_OF_SUMS:
         made = made + (disturb(np.ones_like(made), noise) - np.ones_like(made))
     terms = max(sizes, default=1) / max(1, np.size(made) if not is_nested(made) else 1)
     if op.name in RUNNING:
         terms = np.shape(inputs[0])[op.attributes()["axis"]] if np.ndim(inputs[0]) else 1
     return disturb(made, noise, math.ceil(math.sqrt(max(1, terms))))
+
+
+def _spoiled(matrices: Array, right: Array, made: Any) -> Any:
+    """Return NaN for each system whose matrix holds NaN or an infinity."""
+    bad = ~np.all(np.isfinite(matrices), axis=(-2, -1))
+    columns = 1 if right.ndim == 1 else 2
+    return np.where(bad.reshape(*bad.shape, *[1] * columns), made * np.nan, made)[()]
 
 
 def _program(body: sm.Graph, noise: Noise | None, all_ops: bool) -> Any:

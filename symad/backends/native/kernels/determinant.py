@@ -78,6 +78,6 @@ def diagonal_kernel(dtype: np.dtype[Any]) -> Kernel:
             with writer.loop(zero, size) as row:
                 element = writer.load(matrix, builder.mul(row, step), dtype)
                 is_zero = writer.scalars.equal(element, nothing)
-                writer.fail(is_zero.value, writer.integer(1))
+                writer.fail(is_zero.value)
 
     return kernel(f"diagonal {dtype.str}", write)

@@ -149,7 +149,7 @@ class _Gathering:
             return builder.mul(index, stride)
         is_negative = builder.icmp_signed("<", index, writer.integer(0))
         index = builder.select(is_negative, builder.add(index, size), index)
-        writer.fail(builder.icmp_unsigned(">=", index, size), writer.integer(1))
+        writer.fail(builder.icmp_unsigned(">=", index, size))
         return builder.mul(index, stride)
 
     @contextmanager
@@ -232,5 +232,5 @@ class _VectorGathering:
             outside = builder.icmp_unsigned(">=", index, size)
             outside = outside if mask is None else builder.and_(outside, mask)
             is_any = integers.over_lanes("or", Scalar(outside, np.dtype(bool)))
-            writer.fail(is_any.value, writer.integer(1))
+            writer.fail(is_any.value)
         return builder.mul(index, stride)

@@ -173,7 +173,7 @@ def cholesky(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
             turned = s.negate(factor[j, k])
             sums = [s.multiply_add(factor[i, k], turned, x) for i, x in enumerate(sums, j)]
         one, nothing = s.constant(1, given.dtype), s.constant(0, given.dtype)
-        writer.fail(s.less_equal(sums[0], nothing).value, writer.integer(1))
+        writer.fail(s.less_equal(sums[0], nothing).value)
         factor[j, j] = s.call("sqrt", sums[0])
         inverse = s.divide(one, factor[j, j])
         for i, x in enumerate(sums[1:], j + 1):
@@ -204,7 +204,7 @@ def _inverse(writer: KernelWriter, x: Scalar) -> Scalar:
     """Return 1 / x; fail if that might overflow."""
     s = writer.scalars
     least = s.constant(np.finfo(x.dtype).tiny, x.dtype)
-    writer.fail(s.less(s.call("fabs", x), least).value, writer.integer(1))
+    writer.fail(s.less(s.call("fabs", x), least).value)
     return s.divide(s.constant(1, x.dtype), x)
 
 

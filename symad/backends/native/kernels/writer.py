@@ -200,10 +200,10 @@ class KernelWriter:
         signature = self._ir.FunctionType(self._word, [self._word])
         return self.builder.asm(signature, "", "=r,0", [index], side_effect=False)
 
-    def fail(self, condition: Any, code: Any) -> None:
-        """Return with an error code if ``condition`` holds."""
+    def fail(self, condition: Any) -> None:
+        """Return the status of a failure if ``condition`` holds; a negative one is an exception."""
         with self.builder.if_then(condition, likely=False):
-            self.builder.ret(code)
+            self.builder.ret(self.integer(1))
 
     def minimum(self, a: Any, b: Any) -> Any:
         """Return the smaller of two integers."""

@@ -43,7 +43,7 @@ from symad.ops.branch import Branch
 from symad.ops.control import Call as Custom
 from symad.ops.control import Map
 from symad.ops.loops import Scan, While
-from symad.ops.matrices import NanOnFailure
+from symad.ops.matrices import NanOnFailure, axes_of_matrix
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
 from symad.plan.liveness import sharing_of
@@ -381,11 +381,17 @@ def _op_of(node: Node) -> NanOnFailure:
 
 def _matrices_of(node: Node) -> list[Node]:
     """Return inputs like those of an op on stacks of matrices, for one matrix."""
-    return [Variable("x", shape_of(x)[-2:], x.dtype) for x in node.inputs]
+    pairs = zip(node.inputs, _axes_of_matrix(node), strict=True)
+    return [Variable("x", shape_of(x)[len(shape_of(x)) - axes :], x.dtype) for x, axes in pairs]
+
+
+def _axes_of_matrix(node: Node) -> list[int]:
+    return axes_of_matrix(_op_of(node).op, [len(shape_of(x)) for x in node.inputs])
 
 
 def _batch_of(node: Node) -> Shape:
-    return np.broadcast_shapes(*[shape_of(x)[:-2] for x in node.inputs])
+    pairs = zip(map(shape_of, node.inputs), _axes_of_matrix(node), strict=True)
+    return np.broadcast_shapes(*[shape[: len(shape) - axes] for shape, axes in pairs])
 
 
 def _with_rows(view: BufferView, steps: int, shape: Shape) -> BufferView:

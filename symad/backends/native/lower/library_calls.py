@@ -109,5 +109,4 @@ def _write_call(writer: KernelWriter, places: str, letters: int, fails: bool) ->
             arguments[k] = writer.element(writer.address(k + 1), offset, writer.byte)
         writer.call(writer.word(0), [*arguments, *[writer.integer(1)] * letters])
         if fails:
-            code = builder.load(information)
-            writer.fail(builder.icmp_signed("!=", code, writer.integer(0)), code)
+            writer.fail(builder.icmp_signed("!=", builder.load(information), writer.integer(0)))
