@@ -112,7 +112,7 @@ class Scan(WithOneBody):
     def for_inputs(self, *inputs: Node) -> Scan:
         sizes = [shape_of(node)[0] for node in inputs[1 + self.carries :][: self.sequences]]
         if isinstance(inputs[0], Constant):
-            sizes.append(int(inputs[0].value))
+            sizes.append(_steps(inputs[0].value, ()))
         known = [size for size in sizes if isinstance(size, int)]
         return self.with_attributes(length=known[0]) if known else self
 

@@ -95,7 +95,9 @@ def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 def _specialise_body(node: Node, op: WithBody, inputs: tuple[Node, ...]) -> Node:
     types = op.body_types(*[source.type for source in inputs])
-    new = op.with_bodies(*[specialise(body, types) for body in op.bodies]).for_inputs(*inputs)
+    bodies = [specialise(body, types) for body in op.bodies]
+    with reporting(op.name, *inputs):
+        new = op.with_bodies(*bodies).for_inputs(*inputs)
     return Node(new, inputs, infer_type(new, inputs), node.name)
 
 

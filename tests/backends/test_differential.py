@@ -22,11 +22,13 @@ import importlib
 import importlib.util
 import os
 import re
+import warnings
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import LinAlgWarning
 
 import symad as sm
 from symad.errors import EvaluationError, ShapeError
@@ -108,7 +110,8 @@ def call(function: Any, sample: WildGraph) -> tuple[Any, str]:
     try:
         return function(*sample.arrays), ""
     except (EvaluationError, ShapeError) as error:  # LU of a matrix that turns out not to be square
-        return None, re.sub(r"\[[\d,?]*\]", "[...]", str(error))  # one may know more sizes
+        text = re.sub(r"\[[\d,?]*\]", "[...]", str(error))  # one may know more sizes
+        return None, re.sub(r"\(.*\)( failed)?: ", ": ", text, count=1)
 
 
 def assert_fresh(
@@ -182,12 +185,14 @@ def test_random_graphs(first: int) -> None:
 
 def check_seed(seed: int) -> None:
     """Check the graph of a seed; errors show it."""
-    sample = random_graph(seed, makers=LOOPS) if seed % 4 == 3 else wild_graph(seed)
-    try:
-        check_smooth(sample) if isinstance(sample, RandomGraph) else check(sample)
-    except Exception as error:
-        error.add_note(str(sample))
-        raise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LinAlgWarning)  # of matrices that are nearly singular
+        sample = random_graph(seed, makers=LOOPS) if seed % 4 == 3 else wild_graph(seed)
+        try:
+            check_smooth(sample) if isinstance(sample, RandomGraph) else check(sample)
+        except Exception as error:
+            error.add_note(str(sample))
+            raise
 
 
 def test_sizes_within_loops_that_share_work_may_be_unknown() -> None:

@@ -230,6 +230,17 @@ def test_a_negative_length_is_an_error(length: int) -> None:
         last.eval({n: length})
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_negative_length_that_is_fed_is_an_error_of_the_loop(backend: str) -> None:
+    """Native code knows sizes made of the number before the loop runs."""
+    n = sm.Variable("n", (), "int64")
+    _, stack = sm.scan(lambda c, _: (c + 1, c), 0.0, length=n)
+    function = compiled([n], sm.reshape(stack, (n, 1)), backend)
+    assert function(2).shape == (2, 1)
+    with pytest.raises(EvaluationError, match=r"^scan.*steps is -2; it cannot be negative"):
+        function(-2)
+
+
 def test_fori_loop_counts_between_bounds() -> None:
     a, b = (sm.Variable(name, shape=(), dtype="int64") for name in "ab")
     total = sm.fori_loop(a, b, lambda i, c: c + i, 0)

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 # AVX has no operation that adds a product which has not been rounded.
@@ -94,11 +94,46 @@ def _tanh(x: Any) -> Any:
     return jnp.tanh(x)
 
 
-_tanh.defjvps(lambda v, _, x: v * 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x))
+_tanh.defjvps(lambda v, _, x: v * _tanh_slope(x))
+
+
+def _tanh_slope(x: Any) -> Any:
+    """No step of it is smaller than the slope, and 0 in JAX where that is a normal number."""
+    return (1 / jnp.cosh(x)) ** 2
+
+
+@jax.custom_jvp
+def _sigmoid(x: Any) -> Any:
+    """JAX's own derivative, y (1 - y), loses its digits where y is nearly 1."""
+    return jax.nn.sigmoid(x)
+
+
+_sigmoid.defjvps(lambda v, _, x: v * _sigmoid(x) * _sigmoid(-x))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(x: Any, axis: Any) -> Any:
+    """JAX's own derivative, y (v - sum(v y)), loses its digits where one y is nearly 1.
+
+    A constant may be subtracted from v first: the v of the largest y.
+    """
+    return jax.nn.softmax(x, axis=axis)
+
+
+@_softmax.defjvp
+def _softmax_tangent(axis: Any, primals: Any, tangents: Any) -> Any:
+    total = partial(jnp.sum, axis=axis, keepdims=True)
+    y, (v,) = _softmax(*primals, axis), tangents
+    is_largest = y == jnp.max(y, axis=axis, keepdims=True)
+    v = v - total(jnp.where(is_largest, v, 0)) / total(is_largest)
+    return y, y * (v - total(v * y))
 
 
 TABLE.update(
     {
+        "sigmoid": lambda x: _sigmoid(floating(x)),
+        "softmax": lambda x, axis: _softmax(floating(x), axis),
+        "tanh_slope": lambda x: _tanh_slope(floating(x)),
         "logsumexp_slope": lambda x, axis: jax.nn.softmax(x, axis=axis),
         "tanh": lambda x: _tanh(floating(x)),
         "polygamma": lambda x, n: special.polygamma(n, x),

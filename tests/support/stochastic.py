@@ -246,6 +246,8 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
         made = _without_noise_of_mean(op, inputs[0], made)
     if op.name in SOLVERS and noise.rng.random() < 0.5:
         made = _spoiled(np.asarray(inputs[0]), np.asarray(inputs[-1]), made)
+    if op.name in (*SOLVERS, "solve_sylvester"):
+        made = _determined(_compute(op, inputs, all_ops), made)
     if op.name in LOGS_OF_SUMS:
         made = made + (disturb(np.ones_like(made), noise) - np.ones_like(made))
     if op.name == "svdvals":
@@ -261,6 +263,12 @@ def _spoiled(matrices: Array, right: Array, made: Any) -> Any:
     bad = ~np.all(np.isfinite(matrices), axis=(-2, -1))
     columns = 1 if right.ndim == 1 else 2
     return np.where(bad.reshape(*bad.shape, *[1] * columns), made * np.nan, made)[()]
+
+
+def _determined(exact: Any, made: Any) -> Any:
+    """Return NaN if roundings change a solution altogether: the system is singular to them."""
+    sizes = [np.max(np.abs(x), initial=0, where=np.isfinite(x)) for x in (made - exact, exact)]
+    return made * np.nan if sizes[0] > sizes[1] else made
 
 
 def _program(body: sm.Graph, noise: Noise | None, all_ops: bool) -> Any:
