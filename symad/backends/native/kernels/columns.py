@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from symad.backends.native.kernels.loops import ADDED, combine, identity_of
+from symad.backends.native.kernels.loops import ADDED
+from symad.backends.native.kernels.nest_writer import combine, identity_of
 from symad.backends.native.kernels.vectors import Vectors, lanes_of
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
