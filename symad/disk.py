@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.util import find_spec
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -171,12 +170,13 @@ def _identity() -> str:
 
 
 def _compiler() -> Any:
-    """Return what tells versions of llvmlite apart, without importing it."""
-    found = find_spec("llvmlite")
-    if found is None or found.origin is None:
+    """Return what tells versions of llvmlite apart, without its binding."""
+    try:
+        import llvmlite
+    except ImportError:
         return None
-    state = os.stat(found.origin)
-    return found.origin, state.st_size, state.st_mtime_ns
+    state = os.stat(llvmlite.__file__)
+    return llvmlite.__file__, state.st_size, state.st_mtime_ns
 
 
 def _machine() -> Any:
