@@ -451,7 +451,7 @@ def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
 
 
 def _unify_leaf(pattern: Node, node: Node, bound: Binding) -> bool:
-    """Return whether ``node`` is an instance of a wildcard, which is bound to it, or of a number."""
+    """Return whether ``node`` matches a wildcard, which is then bound to it, or a number."""
     if isinstance(pattern, Constant):
         return _is_number(node, pattern.value[()])
     if isinstance(pattern, NumberWildcard) and number_of(node) is None:
