@@ -438,22 +438,25 @@ def _through_mask(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
 
 def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
     """Yield each way in which ``node`` is an instance of ``pattern``, given the bindings so far."""
-    if isinstance(pattern, Variable):
-        if isinstance(pattern, NumberWildcard) and number_of(node) is None:
-            return
-        known = bound.setdefault(pattern.name or "", node)
-        if known is node:
+    if pattern.op is None:
+        if _unify_leaf(pattern, node, bound):
             yield bound
     elif isinstance(node.op, Where) and not isinstance(pattern.op, Where):
         yield from _through_mask(pattern, node, bound)
-    elif isinstance(pattern, Constant):
-        if _is_number(node, pattern.value[()]):
-            yield bound
     elif type(pattern.op) is type(node.op) and len(pattern.inputs) == len(node.inputs):
         assert pattern.op is not None and node.op is not None
         known = _unify_attributes(pattern.op, node.op, bound)
         if known is not None:
             yield from _unify_inputs(pattern, node, known)
+
+
+def _unify_leaf(pattern: Node, node: Node, bound: Binding) -> bool:
+    """Return whether ``node`` matches a wildcard, which is then bound to it, or a number."""
+    if isinstance(pattern, Constant):
+        return _is_number(node, pattern.value[()])
+    if isinstance(pattern, NumberWildcard) and number_of(node) is None:
+        return False
+    return bound.setdefault(pattern.name or "", node) is node
 
 
 def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
@@ -475,17 +478,18 @@ def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
     if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
         orders.append(node.inputs[::-1])
     for inputs in orders:
-        yield from _unify_all(pattern.inputs, inputs, bound)
+        pairs, found = list(zip(pattern.inputs, inputs, strict=True)), dict(bound)
+        if all(_unify_leaf(a, b, found) for a, b in pairs if a.op is None):
+            yield from _unify_all([pair for pair in pairs if pair[0].op is not None], found)
 
 
-def _unify_all(
-    patterns: tuple[Node, ...], nodes: tuple[Node, ...], bound: Binding
-) -> Iterator[Binding]:
-    if not patterns:
+def _unify_all(pairs: Sequence[tuple[Node, Node]], bound: Binding) -> Iterator[Binding]:
+    """Match the inputs of a pattern that are no leaves."""
+    if not pairs:
         yield bound
         return
-    for first in _unify(patterns[0], nodes[0], dict(bound)):
-        yield from _unify_all(patterns[1:], nodes[1:], first)
+    for first in _unify(*pairs[0], dict(bound)):
+        yield from _unify_all(pairs[1:], first)
 
 
 def _may_be(pattern: Node, given: type) -> bool:
