@@ -52,8 +52,8 @@ def gather_kernel(
     single : bool
         Whether each item is one element.
     in_lines : bool
-        Whether the innermost axis of an item has step 1 in source and target; of single elements,
-        the last axis of the index arrays and of the target.
+        Whether an item is one line with step 1 in source and target; of single elements, whether
+        the last axis of the index arrays and of the target has step 1.
     are_inside : bool
         Whether no index is negative or out of range.
     """
@@ -150,28 +150,30 @@ class _Gathering:
         return builder.mul(index, stride)
 
     def _items(self, from_: Any, to: Any, adds: bool) -> None:
-        """Copy or add an item: its lines by vectors if they are contiguous."""
+        """Copy or add an item: by vectors if it is contiguous."""
         writer, builder, lanes = self._writer, self._writer.builder, self._lanes
-        pointers = writer.address(0), writer.address(1)
-        if self._single:
-            self._put((pointers[0], from_), (pointers[1], to), adds)
-            return
+        starts = [
+            writer.element(writer.address(k), offset, vectors.item)
+            for k, (offset, vectors) in enumerate([(from_, self._source), (to, self._target)])
+        ]
         size, *steps = writer.words(5, 3)
-        with writer.walk(writer.word(8), 2) as inner:
-            starts = [
-                writer.element(pointer, builder.add(offset, more), vectors.item)
-                for pointer, offset, more, vectors in zip(
-                    pointers, (from_, to), inner, (self._source, self._target), strict=True
-                )
-            ]
+        if self._single:
+            self._put(*((start, writer.integer(0)) for start in starts), adds)
+        elif lanes > 1:
             whole = builder.and_(size, writer.integer(-lanes))
             with writer.loop(writer.integer(0), whole, lanes) as element:
-                places = [element if lanes > 1 else builder.mul(element, step) for step in steps]
-                self._put(*zip(starts, places, strict=True), adds)
-            if lanes > 1:
-                with builder.if_then(builder.icmp_signed("<", whole, size)):
-                    mask = self._source.mask(builder.sub(size, whole))
-                    self._put(*((start, whole) for start in starts), adds, mask)
+                self._put(*((start, element) for start in starts), adds)
+            with builder.if_then(builder.icmp_signed("<", whole, size)):
+                mask = self._source.mask(builder.sub(size, whole))
+                self._put(*((start, whole) for start in starts), adds, mask)
+        else:
+            with writer.walk(writer.word(8), 2) as inner:
+                with writer.loop(writer.integer(0), size) as element:
+                    places = (
+                        builder.add(offset, builder.mul(element, step))
+                        for offset, step in zip(inner, steps, strict=True)
+                    )
+                    self._put(*zip(starts, places, strict=True), adds)
 
     def _put(self, read: _Place, write: _Place, adds: bool, mask: Any = None) -> None:
         """Copy or add one element, or a vector of them."""

@@ -204,7 +204,8 @@ def _at_places(
     axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
     *outer, last = axes or [(1, *[0] * (len(views) + 2))]
     *more, innermost = inner or [(1, 0, 0)]
-    in_lines = all(step == 1 for step in (innermost[1:] if inner else (*last[1:-2], last[-1])))
+    steps = innermost[1:] if inner else (*last[1:-2], last[-1])
+    in_lines = not more and all(step == 1 for step in steps)
     if adds is None:
         pairs = zip(node.inputs[1:], indices, strict=True)
         are_inside = all(_is_inside(source, index.size) for source, index in pairs)

@@ -20,7 +20,7 @@ from symad.backends.native.loop_nest import (
     supports,
 )
 from symad.backends.native.lower import columns
-from symad.backends.native.lower.copies import contiguous
+from symad.backends.native.lower.copies import contiguous, copy, moved, part
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
 from symad.graph.op import Op
@@ -127,6 +127,8 @@ def _lower_reduction(
     if not isinstance(node.op, (Sum, Max, Min)):
         return None
     groups = columns.groups_of(node)
+    if columns.is_narrow(source, groups):
+        return _lower_narrow(node, source, output, scratch, threads)
     if len(groups) < 2:
         is_shared = math.prod(source.shape) >= SPLIT_FROM and threads > 1
         parts = _PARTS_OF_THREAD * threads if is_shared else 1
@@ -136,6 +138,27 @@ def _lower_reduction(
     rest = _reduced(node.op, last, tuple(axis for group in groups[:-1] for axis in group))
     made = lower(last, [source], [between], scratch, threads=threads)
     made += lower(rest, [between], [_in_shape(output, rest)], scratch, threads=threads)
+    return [replace(call, node=node) for call in made]
+
+
+def _lower_narrow(
+    node: Node, source: BufferView, output: BufferView, scratch: Scratch, threads: int
+) -> list[KernelCall]:
+    """Return the calls that reduce rows of few elements: many are one row, as far as they go."""
+    together, width, op = columns.TOGETHER, math.prod(output.shape), node.op
+    whole, rest = divmod(math.prod(source.shape) // width, together)
+    line = together * width
+    assert isinstance(node.inputs[0].type, TensorType) and op is not None
+    wide = replace(source, shape=(whole, line), strides=(line, 1))
+    tail = replace(moved(source, whole * line), shape=(rest, width), strides=(width, 1))
+    first = _reduced(op, Node(None, (), node.inputs[0].type.with_shape(wide.shape)), (0,))
+    assert isinstance(first.type, TensorType)
+    between = scratch((together + rest, width), first.dtype)
+    sums = _in_shape(part(between, 0, 0, together), first)
+    last = _reduced(op, Node(None, (), first.type.with_shape(between.shape)), (0,))
+    made = lower(first, [wide], [sums], scratch, threads=threads)
+    made += copy(node, tail, part(between, 0, together, rest))
+    made += lower(last, [between], [_in_shape(output, last)], scratch)
     return [replace(call, node=node) for call in made]
 
 
