@@ -28,7 +28,7 @@ def gather_kernel(
     item_size: int,
     indices: Sequence[np.dtype[Any]],
     single: bool,
-    in_lines: bool,
+    line: int,
     are_inside: bool = False,
 ) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
@@ -51,22 +51,24 @@ def gather_kernel(
     indices : sequence of dtype
     single : bool
         Whether each item is one element.
-    in_lines : bool
-        Whether an item is one line with step 1 in source and target; of single elements, whether
-        the last axis of the index arrays and of the target has step 1.
+    line : int
+        The length of an item that is one line with step 1 in source and target, which decides the
+        width of vectors; of single elements, that of the last axis of the index arrays and of the
+        target, if these have step 1.  Otherwise 0.
     are_inside : bool
         Whether no index is negative or out of range.
     """
     dtype = np.dtype(f"u{item_size}")
-    in_vectors = single and in_lines and gathers(dtype)
-    facts = str(item_size), str(single), str(are_inside), str(in_lines)
+    in_vectors = single and line > 0 and gathers(dtype)
+    lanes = _lanes(0 if single else line, dtype)
+    facts = str(item_size), str(single), str(are_inside), str(in_vectors or lanes)
     name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
 
     def write(writer: KernelWriter) -> None:
         if in_vectors:
             _VectorGathering(writer, indices, dtype, are_inside).gather()
         else:
-            _Gathering(writer, indices, (dtype, dtype), single, in_lines, are_inside).gather()
+            _Gathering(writer, indices, (dtype, dtype), single, lanes, are_inside).gather()
 
     return kernel(name, write)
 
@@ -76,19 +78,27 @@ def scatter_kernel(
     target: np.dtype[Any],
     indices: Sequence[np.dtype[Any]],
     single: bool,
-    in_lines: bool,
+    line: int,
     adds: bool,
 ) -> Kernel:
     """Return the kernel that sets the items at indices of ``target``, or adds to them.
 
     The words are those of :func:`gather_kernel`; indices are along axes of the target.
     """
-    facts = "add" if adds else "set", str(single), str(in_lines and not single)
+    lanes = _lanes(0 if single else line, source, target)
+    facts = "add" if adds else "set", str(single), str(lanes)
     name = " ".join([*facts, *(dtype.str for dtype in (source, target, *indices))])
     dtypes = source, target
     return kernel(
-        name, lambda writer: _Gathering(writer, indices, dtypes, single, in_lines).scatter(adds)
+        name, lambda writer: _Gathering(writer, indices, dtypes, single, lanes).scatter(adds)
     )
+
+
+def _lanes(line: int, *dtypes: np.dtype[Any]) -> int:
+    """Return how many elements of a line are copied at once: short vectors cross fewer lines of the
+    cache.  It is 1 for what is no line.
+    """
+    return min(lanes_of(*dtypes), 1 << max(line - 1, 1).bit_length()) if line else 1
 
 
 class _Gathering:
@@ -98,14 +108,14 @@ class _Gathering:
         indices: Sequence[np.dtype[Any]],
         dtypes: tuple[np.dtype[Any], np.dtype[Any]],
         single: bool,
-        in_lines: bool,
+        lanes: int,
         are_inside: bool = False,
     ) -> None:
         self._writer, self._indices, self._single = writer, indices, single
         self._are_inside = are_inside
-        self._lanes = 1 if single or not in_lines else lanes_of(*dtypes)
-        self._source, self._target = (Vectors(writer, dtype, self._lanes) for dtype in dtypes)
-        self._values = LLVMScalarBuilder(writer.builder, self._lanes if self._lanes > 1 else 0)
+        self._lanes = lanes
+        self._source, self._target = (Vectors(writer, dtype, lanes) for dtype in dtypes)
+        self._values = LLVMScalarBuilder(writer.builder, lanes if lanes > 1 else 0)
 
     def gather(self) -> None:
         """Write the loops of a copy from the source."""

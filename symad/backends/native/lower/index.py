@@ -205,13 +205,14 @@ def _at_places(
     *outer, last = axes or [(1, *[0] * (len(views) + 2))]
     *more, innermost = inner or [(1, 0, 0)]
     steps = innermost[1:] if inner else (*last[1:-2], last[-1])
-    in_lines = not more and all(step == 1 for step in steps)
+    length = innermost[0] if inner else last[0]
+    line = length if not more and all(step == 1 for step in steps) else 0
     if adds is None:
         pairs = zip(node.inputs[1:], indices, strict=True)
         are_inside = all(_is_inside(source, index.size) for source, index in pairs)
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, in_lines, are_inside)
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, line, are_inside)
     else:
-        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, in_lines, adds)
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, line, adds)
     named = [
         word
         for view, index, step in zip(views, indices, last[1:-2], strict=True)
