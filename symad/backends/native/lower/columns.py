@@ -59,7 +59,7 @@ def calls(
     step = axes[-1][1]
     if len(reduced) > 2 or (step != 1 and not gathers(source.dtype)):
         return None
-    code = columns_kernel(node, step != 1)
+    code = columns_kernel(node, step)
     counts = [word for axis in [*reduced, (1, 0)][:2] for word in axis]
     words: list[int | BufferView] = []
     parts = max(1, min(parts, axes[0][0]))
