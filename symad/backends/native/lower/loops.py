@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from symad.backends.native.lower.copies import contiguous, copy, moved, part
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
 from symad.graph.op import Op
+from symad.ops.adjoint import Cast
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
@@ -55,8 +57,12 @@ def has_nest(node: Node) -> bool:
     op = node.op
     if isinstance(op, Fused):
         return has_code(op)
-    dense = is_dense(node) and all(map(is_dense, node.inputs))
-    return dense and (_form_of(node) is not None or _turned(node) is not None)
+    if not (is_dense(node) and all(map(is_dense, node.inputs))):
+        return False
+    steps = _widened(node)
+    if steps:
+        return all(map(has_nest, steps))
+    return _form_of(node) is not None or _turned(node) is not None
 
 
 def is_large(node: Node) -> bool:
@@ -126,6 +132,12 @@ def _lower_reduction(
     """Return the calls of a reduction over axes that are not the last, unless a nest is better."""
     if not isinstance(node.op, (Sum, Max, Min)):
         return None
+    steps = _widened(node)
+    if steps:
+        views = [source, *(scratch(shape_of(step), step.dtype) for step in steps[:-1]), output]
+        pairs = zip(steps, itertools.pairwise(views), strict=True)
+        made = [lower(n, [a], [b], scratch, threads=threads) for n, (a, b) in pairs]
+        return [replace(call, node=node) for calls in made for call in calls]
     groups = columns.groups_of(node)
     if columns.is_narrow(source, groups):
         return _lower_narrow(node, source, output, scratch, threads)
@@ -139,6 +151,17 @@ def _lower_reduction(
     made = lower(last, [source], [between], scratch, threads=threads)
     made += lower(rest, [between], [_in_shape(output, rest)], scratch, threads=threads)
     return [replace(call, node=node) for call in made]
+
+
+def _widened(node: Node) -> list[Node]:
+    """Return the steps by which a reduction of float16 is computed in float32, if it is one."""
+    half = np.dtype(np.float16)
+    if not isinstance(node.op, (Sum, Max, Min)) or node.inputs[0].dtype != half:
+        return []
+    source = Node(None, (), node.inputs[0].type)
+    wide = apply(Cast(np.dtype(np.float32)), source)
+    reduced = apply(node.op, wide)
+    return [wide, reduced, apply(Cast(half), reduced)]
 
 
 def _lower_narrow(
