@@ -74,7 +74,7 @@ class _Interleaving:
         return self._vectors.mask(left)
 
     def _order(self, k: int) -> list[tuple[int, int]]:
-        """Return where the elements of the vector number ``k`` are: the vectors, and their lanes."""
+        """Return the places of the elements of vector ``k``: numbers of vectors, and lanes."""
         lanes, count = self._vectors.lanes, self._lines
         if self._is_back:
             return [divmod(lane * count + k, lanes) for lane in range(lanes)]

@@ -11,7 +11,6 @@ from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
 from symad.backends.native.scalar_builder import Scalar
 
-
 MOST_APART = 4
 """Elements further apart are gathered one by one, not shuffled from all between them."""
 
@@ -119,7 +118,7 @@ class Vectors:
         return self.picked(found, [divmod(lane * step, self.lanes) for lane in range(self.lanes)])
 
     def picked(self, vectors: Sequence[Any], places: Sequence[tuple[int, int]]) -> Any:
-        """Return a vector of elements of several: each by the number of its vector, and its lane."""
+        """Return a vector of elements of several, each by its vector's number and its lane."""
         made = vectors[0]
         for number in range(1, len(vectors)):
             lanes = [

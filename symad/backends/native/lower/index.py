@@ -302,11 +302,11 @@ def _sum_by_boxes(node: Node, inputs: Views, output: BufferView) -> Calls | None
         return None
     calls: Calls = []
     for place in itertools.product(*map(itertools.pairwise, cuts_of(boxes, shape))):
-        inside = [
-            _inside(term, [(a - begin, b - begin) for (a, b), (begin, _) in pairs])
-            for term, pairs in ((t, list(zip(place, box))) for t, box in zip(terms, boxes))
-            if all(begin <= a and b <= end for (a, b), (begin, end) in pairs)
-        ]
+        inside = []
+        for term, box in zip(terms, boxes, strict=True):
+            pairs = list(zip(place, box, strict=True))
+            if all(begin <= a and b <= end for (a, b), (begin, end) in pairs):
+                inside.append(_inside(term, [(a - c, b - c) for (a, b), (c, _) in pairs]))
         target = _inside(output, place)
         if len(inside) > 1:
             calls += add_lines(node, inside, target)
