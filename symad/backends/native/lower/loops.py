@@ -226,8 +226,8 @@ def _words_of_parts(
     """Return the words of all parts: the range of rows, the number of the part, the rest."""
     rows = [k * layout.rows // parts for k in range(parts + 1)]
     words: list[int | BufferView] = []
-    for part in range(parts):
-        words += (rows[part], rows[part + 1], part, *rest)
+    for k in range(parts):
+        words += (rows[k], rows[k + 1], k, *rest)
     return words
 
 
