@@ -19,7 +19,7 @@ import numpy as np
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
 from symad.backends.native.kernels.transposition import block_of
-from symad.backends.native.kernels.vectors import gathers
+from symad.backends.native.kernels.vectors import MOST_APART, gathers
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import FloorDivide, Fmod, Mod
@@ -299,8 +299,8 @@ class Read:
 
     @property
     def jumps(self) -> bool:
-        """Whether the elements of a row are apart, so that the code needs to know their step."""
-        return self.inner not in (0, 1, -1)
+        """Whether the elements of a row are far apart: their step is no part of the code."""
+        return not -1 <= self.inner <= MOST_APART
 
     def across(self, row: int) -> Across:
         """Return how rows of this length follow one another along the last outer axis."""

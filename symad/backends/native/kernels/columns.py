@@ -6,7 +6,7 @@ from typing import Any
 
 from symad.backends.native.kernels.loops import ADDED
 from symad.backends.native.kernels.nest_writer import combine, identity_of
-from symad.backends.native.kernels.vectors import Vectors, lanes_of
+from symad.backends.native.kernels.vectors import MOST_APART, Vectors, lanes_of
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 from symad.graph.node import Node
@@ -17,22 +17,23 @@ FIRST_AXIS = 8
 """The word where the outer axes begin."""
 
 
-def columns_kernel(node: Node, jumps: bool) -> Kernel:
+def columns_kernel(node: Node, step: int) -> Kernel:
     """Return the kernel of a sum, maximum or minimum over one or two axes.
 
     Words: source, target; size and step of both reduced axes; the size of the last axis, and its
-    step in the source, which is 1 unless the kernel ``jumps``; the outer axes of both.  Results are
-    contiguous along the last axis.
+    step in the source, which is part of the code if it is small; the outer axes of both.  Results
+    are contiguous along the last axis.
 
     Terms are added up by blocks, and the sums of the blocks afterwards, which loses fewer digits.
     """
-    name = f"{type(node.op).__name__} columns {node.inputs[0].dtype.str} {node.dtype.str} {jumps}"
-    return kernel(name, lambda writer: _Columns(writer, node, jumps).write())
+    known = step if 1 <= step <= MOST_APART else 0
+    name = f"{type(node.op).__name__} columns {node.inputs[0].dtype.str} {node.dtype.str} {known}"
+    return kernel(name, lambda writer: _Columns(writer, node, known).write())
 
 
 class _Columns:
-    def __init__(self, writer: KernelWriter, node: Node, jumps: bool) -> None:
-        self._writer, self._node, self._jumps = writer, node, jumps
+    def __init__(self, writer: KernelWriter, node: Node, step: int) -> None:
+        self._writer, self._node, self._step = writer, node, step
         dtypes = node.inputs[0].dtype, node.dtype
         self._lanes = lanes_of(*dtypes)
         self._from, self._to = (Vectors(writer, dtype, self._lanes) for dtype in dtypes)
@@ -88,8 +89,11 @@ class _Columns:
             self._to.write(writer.scalar(total, self._node.dtype), target, column, mask)
 
     def _element(self, line: Any, column: Any, mask: Any) -> Scalar:
-        if not self._jumps:
+        if self._step == 1:
             return self._from.read(line, column, mask)
+        if self._step:
+            found = self._from.load_every(self._step, line, column, mask)
+            return Scalar(found, self._from.dtype)
         step = self._writer.word(7)
         begin = self._writer.element(
             line, self._writer.builder.mul(column, step), self._from.item

@@ -28,7 +28,7 @@ def gather_kernel(
     item_size: int,
     indices: Sequence[np.dtype[Any]],
     single: bool,
-    in_lines: bool,
+    line: int,
     are_inside: bool = False,
 ) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
@@ -51,22 +51,24 @@ def gather_kernel(
     indices : sequence of dtype
     single : bool
         Whether each item is one element.
-    in_lines : bool
-        Whether the innermost axis of an item has step 1 in source and target; of single elements,
-        the last axis of the index arrays and of the target.
+    line : int
+        The length of an item that is one line with step 1 in source and target, which decides the
+        width of vectors; of single elements, that of the last axis of the index arrays and of the
+        target, if these have step 1.  Otherwise 0.
     are_inside : bool
         Whether no index is negative or out of range.
     """
     dtype = np.dtype(f"u{item_size}")
-    in_vectors = single and in_lines and gathers(dtype)
-    facts = str(item_size), str(single), str(are_inside), str(in_lines)
+    in_vectors = single and line > 0 and gathers(dtype)
+    lanes = _lanes(0 if single else line, dtype)
+    facts = str(item_size), str(single), str(are_inside), str(in_vectors or lanes)
     name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
 
     def write(writer: KernelWriter) -> None:
         if in_vectors:
             _VectorGathering(writer, indices, dtype, are_inside).gather()
         else:
-            _Gathering(writer, indices, (dtype, dtype), single, in_lines, are_inside).gather()
+            _Gathering(writer, indices, (dtype, dtype), single, lanes, are_inside).gather()
 
     return kernel(name, write)
 
@@ -76,19 +78,27 @@ def scatter_kernel(
     target: np.dtype[Any],
     indices: Sequence[np.dtype[Any]],
     single: bool,
-    in_lines: bool,
+    line: int,
     adds: bool,
 ) -> Kernel:
     """Return the kernel that sets the items at indices of ``target``, or adds to them.
 
     The words are those of :func:`gather_kernel`; indices are along axes of the target.
     """
-    facts = "add" if adds else "set", str(single), str(in_lines and not single)
+    lanes = _lanes(0 if single else line, source, target)
+    facts = "add" if adds else "set", str(single), str(lanes)
     name = " ".join([*facts, *(dtype.str for dtype in (source, target, *indices))])
     dtypes = source, target
     return kernel(
-        name, lambda writer: _Gathering(writer, indices, dtypes, single, in_lines).scatter(adds)
+        name, lambda writer: _Gathering(writer, indices, dtypes, single, lanes).scatter(adds)
     )
+
+
+def _lanes(line: int, *dtypes: np.dtype[Any]) -> int:
+    """Return how many elements of a line are copied at once: short vectors cross fewer lines of the
+    cache.  It is 1 for what is no line.
+    """
+    return min(lanes_of(*dtypes), 1 << max(line - 1, 1).bit_length()) if line else 1
 
 
 class _Gathering:
@@ -98,14 +108,14 @@ class _Gathering:
         indices: Sequence[np.dtype[Any]],
         dtypes: tuple[np.dtype[Any], np.dtype[Any]],
         single: bool,
-        in_lines: bool,
+        lanes: int,
         are_inside: bool = False,
     ) -> None:
         self._writer, self._indices, self._single = writer, indices, single
         self._are_inside = are_inside
-        self._lanes = 1 if single or not in_lines else lanes_of(*dtypes)
-        self._source, self._target = (Vectors(writer, dtype, self._lanes) for dtype in dtypes)
-        self._values = LLVMScalarBuilder(writer.builder, self._lanes if self._lanes > 1 else 0)
+        self._lanes = lanes
+        self._source, self._target = (Vectors(writer, dtype, lanes) for dtype in dtypes)
+        self._values = LLVMScalarBuilder(writer.builder, lanes if lanes > 1 else 0)
 
     def gather(self) -> None:
         """Write the loops of a copy from the source."""
@@ -150,28 +160,30 @@ class _Gathering:
         return builder.mul(index, stride)
 
     def _items(self, from_: Any, to: Any, adds: bool) -> None:
-        """Copy or add an item: its lines by vectors if they are contiguous."""
+        """Copy or add an item: by vectors if it is contiguous."""
         writer, builder, lanes = self._writer, self._writer.builder, self._lanes
-        pointers = writer.address(0), writer.address(1)
-        if self._single:
-            self._put((pointers[0], from_), (pointers[1], to), adds)
-            return
+        starts = [
+            writer.element(writer.address(k), offset, vectors.item)
+            for k, (offset, vectors) in enumerate([(from_, self._source), (to, self._target)])
+        ]
         size, *steps = writer.words(5, 3)
-        with writer.walk(writer.word(8), 2) as inner:
-            starts = [
-                writer.element(pointer, builder.add(offset, more), vectors.item)
-                for pointer, offset, more, vectors in zip(
-                    pointers, (from_, to), inner, (self._source, self._target), strict=True
-                )
-            ]
+        if self._single:
+            self._put(*((start, writer.integer(0)) for start in starts), adds)
+        elif lanes > 1:
             whole = builder.and_(size, writer.integer(-lanes))
             with writer.loop(writer.integer(0), whole, lanes) as element:
-                places = [element if lanes > 1 else builder.mul(element, step) for step in steps]
-                self._put(*zip(starts, places, strict=True), adds)
-            if lanes > 1:
-                with builder.if_then(builder.icmp_signed("<", whole, size)):
-                    mask = self._source.mask(builder.sub(size, whole))
-                    self._put(*((start, whole) for start in starts), adds, mask)
+                self._put(*((start, element) for start in starts), adds)
+            with builder.if_then(builder.icmp_signed("<", whole, size)):
+                mask = self._source.mask(builder.sub(size, whole))
+                self._put(*((start, whole) for start in starts), adds, mask)
+        else:
+            with writer.walk(writer.word(8), 2) as inner:
+                with writer.loop(writer.integer(0), size) as element:
+                    places = (
+                        builder.add(offset, builder.mul(element, step))
+                        for offset, step in zip(inner, steps, strict=True)
+                    )
+                    self._put(*zip(starts, places, strict=True), adds)
 
     def _put(self, read: _Place, write: _Place, adds: bool, mask: Any = None) -> None:
         """Copy or add one element, or a vector of them."""

@@ -62,7 +62,7 @@ class _Interleaving:
         sources, targets = (together, apart) if self._is_back else (apart, together)
         found = [vectors.load(*source) for source in sources]
         for k, target in enumerate(targets):
-            vectors.store(self._chosen(found, self._order(k)), *target)
+            vectors.store(vectors.picked(found, self._order(k)), *target)
 
     def _mask(self, count: Any, first: int) -> Any:
         """Return the mask of those of ``count`` elements that are in a vector, or ``None``."""
@@ -74,22 +74,9 @@ class _Interleaving:
         return self._vectors.mask(left)
 
     def _order(self, k: int) -> list[tuple[int, int]]:
-        """Return where the elements of the vector number ``k`` are: the vectors, and their lanes."""
+        """Return the places of the elements of vector ``k``: numbers of vectors, and lanes."""
         lanes, count = self._vectors.lanes, self._lines
         if self._is_back:
             return [divmod(lane * count + k, lanes) for lane in range(lanes)]
         places = (divmod(k * lanes + lane, count) for lane in range(lanes))
         return [(line, lane) for lane, line in places]
-
-    def _chosen(self, found: list[Any], order: list[tuple[int, int]]) -> Any:
-        """Return a vector of the elements at these places."""
-        lanes = self._vectors.lanes
-        made = found[0]
-        for number in range(1, len(found)):
-            own = [lane if number == 1 else k for k, (_, lane) in enumerate(order)]
-            picked = [
-                lanes + lane if vector == number else before
-                for before, (vector, lane) in zip(own, order, strict=True)
-            ]
-            made = self._vectors.chosen(made, found[number], picked)
-        return made

@@ -301,8 +301,11 @@ class _LongRowsWriter(NestWriter):
         if k is not None and self.layout.reads[k].inner == -1:
             found = self.memory(source.dtype).load_back(self._row_sources[k], index, mask)
             return Scalar(found, source.dtype)
-        if k is not None and self.layout.reads[k].inner:
-            return self._load_vector(self._row_sources[k], index, source.dtype, mask)
+        if k is not None and (step := self.layout.reads[k].inner):
+            if step == 1:
+                return self._load_vector(self._row_sources[k], index, source.dtype, mask)
+            apart = self.memory(source.dtype).load_every(step, self._row_sources[k], index, mask)
+            return Scalar(apart, source.dtype)
         return self.vectors.repeat(self.value(user, source))
 
     def key_of(self, user: Node, source: Node) -> Any:

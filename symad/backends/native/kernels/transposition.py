@@ -11,7 +11,7 @@ from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 
 _MOST_LANES = 16
-BAND = 64
+BAND = 256
 """The number of lines of the source that are read together: each gives a cache line at a time."""
 
 

@@ -11,6 +11,9 @@ from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
 from symad.backends.native.scalar_builder import Scalar
 
+MOST_APART = 4
+"""Elements further apart are gathered one by one, not shuffled from all between them."""
+
 
 def gathers(dtype: np.dtype[Any]) -> bool:
     """Return whether the processor reads elements of this size at several places at once."""
@@ -125,6 +128,31 @@ class Vectors:
         """Return the elements at places, read one by one: as quick as a gather, or quicker."""
         addresses = (self.writer.element(pointer, place, self.item) for place in places)
         return self.of_elements([self.builder.load(a, typ=self.item) for a in addresses])
+
+    def load_every(self, step: int, pointer: Any, index: Any, mask: Any = None) -> Any:
+        """Return elements so many apart, of which the first has number ``index`` times ``step``."""
+        begin = self.writer.element(
+            pointer, self.builder.mul(index, index.type(step)), self.item
+        )
+        if mask is not None or step > MOST_APART:
+            return self.gather(begin, self.numbers(index.type(step)), mask)
+        last = self.lane_mask(0, self.lanes - step + 1)  # there may be no memory behind it
+        found = [
+            self.load(begin, index.type(k * self.lanes), last if k == step - 1 else None)
+            for k in range(step)
+        ]
+        return self.picked(found, [divmod(lane * step, self.lanes) for lane in range(self.lanes)])
+
+    def picked(self, vectors: Sequence[Any], places: Sequence[tuple[int, int]]) -> Any:
+        """Return a vector of elements of several, each by its vector's number and its lane."""
+        made = vectors[0]
+        for number in range(1, len(vectors)):
+            lanes = [
+                self.lanes + lane if vector == number else lane if number == 1 else k
+                for k, (vector, lane) in enumerate(places)
+            ]
+            made = self.chosen(made, vectors[number], lanes)
+        return made
 
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""

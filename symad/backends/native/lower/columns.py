@@ -14,6 +14,9 @@ from symad.passes.fuse import reduced_axes, shape_of
 
 _FEW = 64
 """More rows of one matrix are shared by threads, which is better for large ones."""
+_NARROW = 32
+TOGETHER = 64
+"""So many rows of fewer elements become one."""
 _PER_ELEMENT = 0.5
 
 
@@ -25,6 +28,16 @@ def groups_of(node: Node) -> list[Shape]:
     axes = [axis for axis, size in enumerate(shape) if size != 1]
     runs = itertools.groupby(axes, lambda axis: axis in reduced)
     return [tuple(run) for is_reduced, run in runs if is_reduced]
+
+
+def is_narrow(source: BufferView, groups: list[Shape]) -> bool:
+    """Return whether a reduction goes over many rows of few elements, one after the other."""
+    if len(groups) != 1 or not source.is_contiguous:
+        return False
+    first, end = groups[0][0], groups[0][-1] + 1
+    width, rows = math.prod(source.shape[end:]), math.prod(source.shape[:end])
+    is_leading = math.prod(source.shape[:first]) == 1
+    return is_leading and 1 < width < _NARROW and rows >= TOGETHER * TOGETHER
 
 
 def calls(
@@ -46,7 +59,7 @@ def calls(
     step = axes[-1][1]
     if len(reduced) > 2 or (step != 1 and not gathers(source.dtype)):
         return None
-    code = columns_kernel(node, step != 1)
+    code = columns_kernel(node, step)
     counts = [word for axis in [*reduced, (1, 0)][:2] for word in axis]
     words: list[int | BufferView] = []
     parts = max(1, min(parts, axes[0][0]))

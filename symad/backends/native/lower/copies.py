@@ -333,19 +333,24 @@ def _concat(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> 
 def _joined(node: Node, inputs: Views, output: BufferView, axis: int) -> Calls:
     sizes = [view.shape[axis] for view in inputs]
     starts = itertools.accumulate(sizes, initial=0)
+    if set(sizes) == {1}:
+        return _stacked(node, [without_axis(view, axis) for view in inputs], output, axis)
     places = [part(output, axis, start, size) for start, size in zip(starts, sizes, strict=False)]
     return _copies(node, zip(inputs, places, strict=True))
 
 
 def _stack(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, Stack)
-    axis = normalize_axis(node.op.axis, len(output.shape))
-    places = [without_axis(output, axis, k) for k in range(len(inputs))]
+    return _stacked(node, inputs, output, normalize_axis(node.op.axis, len(output.shape)))
+
+
+def _stacked(node: Node, inputs: Views, output: BufferView, axis: int) -> Calls:
     joined: Calls = []
     if {view.dtype for view in inputs} == {output.dtype} and len(inputs) <= MOST_LINES:
         whole = without_axis(output, axis)
         strides = (view.strides for view in (*inputs, whole))
         joined = _interleaved(node, inputs, output, merged_axes(whole.shape, *strides))
+    places = [without_axis(output, axis, k) for k in range(len(inputs))]
     return joined or _copies(node, zip(inputs, places, strict=True))
 
 

@@ -204,13 +204,15 @@ def _at_places(
     axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
     *outer, last = axes or [(1, *[0] * (len(views) + 2))]
     *more, innermost = inner or [(1, 0, 0)]
-    in_lines = all(step == 1 for step in (innermost[1:] if inner else (*last[1:-2], last[-1])))
+    steps = innermost[1:] if inner else (*last[1:-2], last[-1])
+    length = innermost[0] if inner else last[0]
+    line = length if not more and all(step == 1 for step in steps) else 0
     if adds is None:
         pairs = zip(node.inputs[1:], indices, strict=True)
         are_inside = all(_is_inside(source, index.size) for source, index in pairs)
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, in_lines, are_inside)
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, line, are_inside)
     else:
-        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, in_lines, adds)
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, line, adds)
     named = [
         word
         for view, index, step in zip(views, indices, last[1:-2], strict=True)
@@ -300,11 +302,11 @@ def _sum_by_boxes(node: Node, inputs: Views, output: BufferView) -> Calls | None
         return None
     calls: Calls = []
     for place in itertools.product(*map(itertools.pairwise, cuts_of(boxes, shape))):
-        inside = [
-            _inside(term, [(a - begin, b - begin) for (a, b), (begin, _) in pairs])
-            for term, pairs in ((t, list(zip(place, box))) for t, box in zip(terms, boxes))
-            if all(begin <= a and b <= end for (a, b), (begin, end) in pairs)
-        ]
+        inside = []
+        for term, box in zip(terms, boxes, strict=True):
+            pairs = list(zip(place, box, strict=True))
+            if all(begin <= a and b <= end for (a, b), (begin, end) in pairs):
+                inside.append(_inside(term, [(a - c, b - c) for (a, b), (c, _) in pairs]))
         target = _inside(output, place)
         if len(inside) > 1:
             calls += add_lines(node, inside, target)
