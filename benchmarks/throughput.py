@@ -105,6 +105,29 @@ def along(d: str, axis: int) -> list[Case]:
     return [*found, Case(f"softmax axis {axis} {d}", square(d), softmax)]
 
 
+def short_rows(d: str) -> list[Case]:
+    """Return what is computed with many points, and with classes of which there are few."""
+
+    def softmax(m: Any, x: Any) -> Any:
+        power = m.exp(x - m.max(x, axis=1, keepdims=True))
+        return power / m.sum(power, axis=1, keepdims=True)
+
+    def distances(m: Any, x: Any) -> Any:
+        return m.sqrt(m.sum((x[:, None, :] - x) ** 2, axis=2))
+
+    def rows(count: int, *lengths: int) -> Callable[[], Sequence[Any]]:
+        return lambda: [normal(count, length, dtype=d) for length in lengths]
+
+    return [
+        Case(f"distances of 300 points {d}", rows(300, 3), distances),
+        Case(f"norms, rows of 3 {d}", rows(10**5, 3), lambda m, x: m.sqrt(m.sum(x * x, axis=1))),
+        Case(f"x * w, rows of 3 {d}", rows(10**5, 3, 1), lambda m, x, w: x * w),
+        Case(f"x[:, 0] * x[:, 1] {d}", rows(10**5, 3), lambda m, x: x[:, 0] * x[:, 1]),
+        Case(f"softmax, rows of 2 {d}", rows(10**5, 2), softmax),
+        Case(f"softmax, rows of 10 {d}", rows(10**5, 10), softmax),
+    ]
+
+
 def images(d: str) -> list[Case]:
     """Return convolutions and pooling, which NumPy does not have."""
 
@@ -290,7 +313,7 @@ def matrices() -> list[Case]:
 
 CASES = [
     *(case for d in ("f4", "f8") for case in (*elementwise(d), *along(d, 0), *along(d, 1))),
-    *(case for d in ("f4", "f8") for case in images(d)),
+    *(case for d in ("f4", "f8") for case in (*images(d), *short_rows(d))),
     *indexing(),
     *joins(),
     *integers(),
