@@ -73,10 +73,10 @@ class _Interleaving:
         left = builder.select(builder.icmp_signed("<", left, zero), zero, left)
         return self._vectors.mask(left)
 
-    def _order(self, k: int) -> list[tuple[int, int]]:
-        """Return the places of the elements of vector ``k``: numbers of vectors, and lanes."""
+    def _order(self, k: int) -> list[int]:
+        """Return the places of the elements of vector ``k`` in vectors that follow one another."""
         lanes, count = self._vectors.lanes, self._lines
         if self._is_back:
-            return [divmod(lane * count + k, lanes) for lane in range(lanes)]
-        places = (divmod(k * lanes + lane, count) for lane in range(lanes))
-        return [(line, lane) for lane, line in places]
+            return [lane * count + k for lane in range(lanes)]
+        places = [divmod(k * lanes + lane, count) for lane in range(lanes)]
+        return [line * lanes + lane for lane, line in places]

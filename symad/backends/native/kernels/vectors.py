@@ -53,8 +53,6 @@ class Vectors:
 
     def picked(self, vectors: Sequence[Any], places: Sequence[int]) -> Any:
         """Return a vector of the elements at known places of vectors that follow one another."""
-        index = self._ir.IntType(32)
-        type_ = self._ir.VectorType(index, self.lanes)
         sources = sorted({place // self.lanes for place in places})
         made = vectors[sources[0]]
         for source in sources[1:] or sources:
@@ -66,8 +64,7 @@ class Vectors:
                 else lane
                 for lane, place in enumerate(places)
             ]
-            order = self._ir.Constant(type_, [index(k) for k in order])
-            made = self.builder.shuffle_vector(made, vectors[source], order)
+            made = self.chosen(made, vectors[source], order)
         return made
 
     def lane_mask(self, first: int, count: int) -> Any:
@@ -141,18 +138,7 @@ class Vectors:
             self.load(begin, index.type(k * self.lanes), last if k == step - 1 else None)
             for k in range(step)
         ]
-        return self.picked(found, [divmod(lane * step, self.lanes) for lane in range(self.lanes)])
-
-    def picked(self, vectors: Sequence[Any], places: Sequence[tuple[int, int]]) -> Any:
-        """Return a vector of elements of several, each by its vector's number and its lane."""
-        made = vectors[0]
-        for number in range(1, len(vectors)):
-            lanes = [
-                self.lanes + lane if vector == number else lane if number == 1 else k
-                for k, (vector, lane) in enumerate(places)
-            ]
-            made = self.chosen(made, vectors[number], lanes)
-        return made
+        return self.picked(found, range(0, self.lanes * step, step))
 
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""
