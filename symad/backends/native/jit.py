@@ -264,6 +264,7 @@ def add_symbol(name: str, address: int) -> None:
         _ADDED[name] = address
 
 
+@cache
 def _binding() -> Any:
     from symad.backends.native.light_llvmlite import llvmlite_binding
 
@@ -409,7 +410,7 @@ def compile_module(
     text = str(ir)
     key = key or key_of(text, effort)
     is_portable = _is_portable(text)
-    _postponed().wait()
+    _postponed().is_busy.set()
     with _llvm():
         known = _known(key, name) if is_portable else _loaded_module(key, name)
         if known is not None:
