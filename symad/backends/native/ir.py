@@ -28,8 +28,8 @@ class Type:
     def __init__(self, text: str, intrinsic_name: str = "") -> None:
         self.text, self.intrinsic_name = text, intrinsic_name
 
-    def __call__(self, value: Any) -> Constant:
-        return Constant(self, value)
+    def __call__(self, value: Any) -> Literal:
+        return Literal(self, value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Type) and self.text == other.text
@@ -77,7 +77,8 @@ class _FloatingType(Type):
 
     def written(self, value: Any) -> str:
         """Return the bits of the number, as those of a double."""
-        rounded = struct.unpack(self.form, struct.pack(self.form, value or 0.0))
+        number = 0.0 if value is None else value
+        rounded = struct.unpack(self.form, struct.pack(self.form, number))
         return f"0x{struct.unpack('<Q', struct.pack('<d', *rounded))[0]:x}"
 
 
@@ -129,7 +130,7 @@ class VectorType(Type):
         """Return the constants in all lanes, or zeros."""
         if value is None:
             return "zeroinitializer"
-        items = [item if isinstance(item, Constant) else self.element(item) for item in value]
+        items = [item if isinstance(item, Literal) else self.element(item) for item in value]
         return f"<{', '.join([f'{item.type.text} {item.text}' for item in items])}>"
 
 
@@ -162,8 +163,8 @@ class Value:
         return f"{self.type.text} {self.text}"
 
 
-class Constant(Value):
-    """A number, or a vector of constants; ``None`` stands for zeros, or null."""
+class Literal(Value):
+    """A constant: a number, or a vector of constants; ``None`` stands for zeros, or null."""
 
     __slots__ = ("constant",)
 
@@ -172,7 +173,7 @@ class Constant(Value):
         self.constant = constant
 
 
-class Block:
+class BasicBlock:
     """Instructions that run one after another, to a jump or a return.
 
     Attributes
@@ -184,7 +185,7 @@ class Block:
 
     __slots__ = ("function", "instructions", "is_terminated", "name")
 
-    def __init__(self, function: Function, name: str) -> None:
+    def __init__(self, function: IRFunction, name: str) -> None:
         self.function, self.name = function, name
         self.instructions: list[Any] = []
         self.is_terminated = False
@@ -214,7 +215,7 @@ class Phi(Value):
         super().__init__(type_, text)
         self.line = _Way(f"{text} = phi {type_.text}")
 
-    def add_incoming(self, value: Value, block: Block) -> None:
+    def add_incoming(self, value: Value, block: BasicBlock) -> None:
         """Take this value if that block has run before."""
         self.line.ways.append(f'[{value.text}, %"{block.name}"]')
 
@@ -222,10 +223,10 @@ class Phi(Value):
 class Switch:
     """A jump to one of several blocks."""
 
-    def __init__(self, value: Value, default: Block) -> None:
+    def __init__(self, value: Value, default: BasicBlock) -> None:
         self._head, self._cases = f"switch {value}, {default.label}", ""
 
-    def add_case(self, constant: Constant, block: Block) -> None:
+    def add_case(self, constant: Literal, block: BasicBlock) -> None:
         """Jump to a block if the value is this one."""
         self._cases += f" {constant}, {block.label}"
 
@@ -233,7 +234,7 @@ class Switch:
         return f"{self._head} [{self._cases} ]"
 
 
-class Function(Value):
+class IRFunction(Value):
     """A function, which is only declared if it has no blocks.
 
     Attributes
@@ -241,7 +242,7 @@ class Function(Value):
     args : list of Value
     attributes : set of str
     linkage : str
-    blocks : list of Block
+    blocks : list of BasicBlock
     """
 
     __slots__ = (
@@ -254,7 +255,7 @@ class Function(Value):
         self.attributes: set[str] = set()
         self.linkage, self.used = "", len(function_type.args)
         self.args = [Value(type_, f"%.{k}") for k, type_ in enumerate(function_type.args)]
-        self.blocks: list[Block] = []
+        self.blocks: list[BasicBlock] = []
         module.globals[name] = self
 
     @property
@@ -263,7 +264,7 @@ class Function(Value):
         return not self.blocks
 
     @property
-    def entry_basic_block(self) -> Block:
+    def entry_basic_block(self) -> BasicBlock:
         """The block that runs first."""
         return self.blocks[0]
 
@@ -272,9 +273,9 @@ class Function(Value):
         self.used += 1
         return f".{self.used - 1}"
 
-    def append_basic_block(self, name: str = "") -> Block:
+    def append_basic_block(self, name: str = "") -> BasicBlock:
         """Return a new block."""
-        block = Block(self, name + self.new_name())
+        block = BasicBlock(self, name + self.new_name())
         self.blocks.append(block)
         return block
 
@@ -298,15 +299,19 @@ class Module:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self.globals: dict[str, Function] = {}
+        self.globals: dict[str, IRFunction] = {}
 
     @property
-    def functions(self) -> list[Function]:
+    def functions(self) -> list[IRFunction]:
         """All functions, in order."""
         return list(self.globals.values())
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.globals.values()), _WEIGHTS])
+
+
+Constant, Function = Literal, IRFunction
+"""The names in ``llvmlite.ir``, which are those of other classes of symad."""
 
 
 # Instructions
@@ -350,10 +355,10 @@ def _comparison(code: str) -> _Instruction:
 class IRBuilder:
     """Appends instructions to a block."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: BasicBlock) -> None:
         self.position_at_end(block)
 
-    def position_at_end(self, block: Block) -> None:
+    def position_at_end(self, block: BasicBlock) -> None:
         """Append to another block from now on."""
         self.block, self.function = block, block.function
 
@@ -362,7 +367,7 @@ class IRBuilder:
         """The module of the function."""
         return self.function.module
 
-    def append_basic_block(self, name: str = "") -> Block:
+    def append_basic_block(self, name: str = "") -> BasicBlock:
         """Return a new block of the function."""
         return self.function.append_basic_block(name)
 
@@ -493,15 +498,17 @@ class IRBuilder:
         self._insert(made.line)
         return made
 
-    def branch(self, block: Block) -> None:
+    def branch(self, block: BasicBlock) -> None:
         """Jump to a block."""
         self._end(f"br {block.label}")
 
-    def cbranch(self, condition: Value, then: Block, otherwise: Block, weights: str = "") -> None:
+    def cbranch(
+        self, condition: Value, then: BasicBlock, otherwise: BasicBlock, weights: str = ""
+    ) -> None:
         """Jump to one of two blocks."""
         self._end(f"br {condition}, {then.label}, {otherwise.label}{weights}")
 
-    def switch(self, value: Value, default: Block) -> Switch:
+    def switch(self, value: Value, default: BasicBlock) -> Switch:
         """Jump to a block that depends on an integer."""
         made: Switch = self._end(Switch(value, default))
         return made
@@ -527,7 +534,7 @@ class IRBuilder:
         self.position_at_end(block)
 
     @contextmanager
-    def if_then(self, condition: Value, likely: bool | None = None) -> Iterator[Block]:
+    def if_then(self, condition: Value, likely: bool | None = None) -> Iterator[BasicBlock]:
         """Do what is written inside if a condition holds."""
         inside, after = self.append_basic_block("if"), self.append_basic_block("endif")
         self.cbranch(condition, inside, after, _weights(likely))
@@ -547,7 +554,7 @@ class IRBuilder:
         self.position_at_end(after)
 
     @contextmanager
-    def _inside(self, block: Block, after: Block) -> Iterator[None]:
+    def _inside(self, block: BasicBlock, after: BasicBlock) -> Iterator[None]:
         self.position_at_end(block)
         yield
         if not self.block.is_terminated:

@@ -57,8 +57,8 @@ class Effort(Enum):
     FULL = 3
     """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
     QUICK = -1
-    """None at first, where such code can be replaced, and low when there is time: a sixth of the
-    time until the first call.  For code without loops, of which some runs in each call."""
+    """None at first, where such code can be replaced, and low when there is time: a fifth of the
+    time until the first call.  For code of which some runs once in a call."""
 
     @property
     def level(self) -> int:
@@ -264,6 +264,7 @@ def add_symbol(name: str, address: int) -> None:
         _ADDED[name] = address
 
 
+@cache
 def _binding() -> Any:
     from symad.backends.native.light_llvmlite import llvmlite_binding
 
@@ -409,7 +410,7 @@ def compile_module(
     text = str(ir)
     key = key or key_of(text, effort)
     is_portable = _is_portable(text)
-    _postponed().wait()
+    _postponed().is_busy.set()
     with _llvm():
         known = _known(key, name) if is_portable else _loaded_module(key, name)
         if known is not None:
@@ -430,9 +431,11 @@ def _compiled_quickly(
     key: str, text: str, name: str, notes: tuple[str, ...]
 ) -> CompiledModule | None:
     """Return code that is replaced when there is time; ``None`` if that is impossible."""
-    code = _compile(text, name, Effort.NONE) if _postponed().has_room else None
-    loaded = code and loader.load_behind_jumps(code.image, code.exported, _address_of)
-    if not loaded:
+    if not loader.is_for_this_machine() or not _postponed().has_room:
+        return None
+    code = _compile(text, name, Effort.NONE)
+    loaded = loader.load_behind_jumps(code.image, code.exported, _address_of)
+    if loaded is None:
         return None
     memory, addresses = loaded
     kept = weakref.ref(memory)

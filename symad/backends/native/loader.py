@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -53,6 +54,12 @@ class _Unknown(Exception):
     """The object file contains something that this loader does not support."""
 
 
+@cache
+def is_for_this_machine() -> bool:
+    """Return whether this system and processor are those whose object files are loaded here."""
+    return sys.platform == "linux" and os.uname().machine == "x86_64"
+
+
 def load(
     image: bytes, exported: Collection[str], address_of: _Find
 ) -> tuple[Any, Mapping[str, int]] | None:
@@ -71,7 +78,7 @@ def load(
     tuple or None
         ``None`` if another linker is needed.
     """
-    if sys.platform != "linux" or not image.startswith(_MAGIC):
+    if not is_for_this_machine() or not image.startswith(_MAGIC):
         return None
     header = _HEADER.unpack_from(image)
     if header[1:3] != (_RELOCATABLE, _X86_64):

@@ -25,6 +25,11 @@ class PostponedJobs:
     ----------
     pause : float
         The seconds without other work after which the first job is done.
+
+    Attributes
+    ----------
+    is_busy : threading.Event
+        Set it whenever there is other work.
     """
 
     def __init__(self, pause: float = _PAUSE) -> None:
@@ -37,7 +42,7 @@ class PostponedJobs:
     def _reset(self) -> None:
         self._jobs: deque[Callable[[], None]] = deque()
         self._lock = threading.RLock()  # a signal handler may add a job
-        self._is_busy, self._is_over = threading.Event(), threading.Event()
+        self.is_busy, self._is_over = threading.Event(), threading.Event()
         self._worker: threading.Thread | None = None
 
     @property
@@ -49,16 +54,12 @@ class PostponedJobs:
         """Add a job, even if there is no room."""
         with self._lock:
             self._jobs.append(job)
-            self.wait()
+            self.is_busy.set()
             if self._worker is None:
                 worker = threading.Thread(target=self._work, name="symad", daemon=True)
                 with suppress(RuntimeError):  # where there are no threads, the jobs wait
                     worker.start()
                     self._worker = worker
-
-    def wait(self) -> None:
-        """Note that there is other work."""
-        self._is_busy.set()
 
     def finish(self) -> None:
         """Take no more jobs; do those that wait if the results are of use to other processes."""
@@ -72,8 +73,8 @@ class PostponedJobs:
 
     def _work(self) -> None:
         while True:
-            while self._is_busy.is_set() and not self._is_over.is_set():
-                self._is_busy.clear()
+            while self.is_busy.is_set() and not self._is_over.is_set():
+                self.is_busy.clear()
                 self._is_over.wait(self._pause)
             with self._lock:
                 if self._is_over.is_set() or not self._jobs:
