@@ -10,7 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
+from operator import is_
 from typing import Any, ClassVar, Protocol
+
+import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.formula import MINUS, PRODUCT, Term, binding, format_term, plain_call
@@ -276,7 +280,7 @@ class Rule:
                 new = as_node(_call(self.replacement, self._needed, bound), like=node)
             except ShapeError:  # operands that broadcast in the pattern may not fit elsewhere
                 continue
-            forwarded = new in nodes  # the value is only passed on: converting it is exact
+            forwarded = any(map(is_, nodes, repeat(new)))  # converting what is given is exact
             if forwarded or self.mixed or self._is_uniform(nodes, node):
                 return fit(new, node, forwarded)
         return None
@@ -288,8 +292,9 @@ class Rule:
 
     def _is_uniform(self, nodes: list[Node], root: Node) -> bool:
         """Return whether everything is computed in one dtype, so that no precision is lost."""
-        dtype = root.dtype
-        return all(node.dtype == dtype or (self.masks and node.dtype == bool) for node in nodes)
+        kept = [node for node in nodes if node.type is not root.type]
+        dtypes = (root.dtype, np.dtype(bool)) if self.masks else (root.dtype,)
+        return all(node.dtype in dtypes for node in kept)
 
 
 @dataclass(frozen=True)
@@ -478,18 +483,25 @@ def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
     if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
         orders.append(node.inputs[::-1])
     for inputs in orders:
-        pairs, found = list(zip(pattern.inputs, inputs, strict=True)), dict(bound)
-        if all(_unify_leaf(a, b, found) for a, b in pairs if a.op is None):
-            yield from _unify_all([pair for pair in pairs if pair[0].op is not None], found)
+        found, others = dict(bound), []
+        for part, source in zip(pattern.inputs, inputs, strict=True):
+            if part.op is not None:
+                others.append((part, source))
+            elif not _unify_leaf(part, source, found):
+                break
+        else:
+            yield from _unify_all(others, found)
 
 
 def _unify_all(pairs: Sequence[tuple[Node, Node]], bound: Binding) -> Iterator[Binding]:
     """Match the inputs of a pattern that are no leaves."""
     if not pairs:
         yield bound
-        return
-    for first in _unify(*pairs[0], dict(bound)):
-        yield from _unify_all(pairs[1:], first)
+    elif len(pairs) == 1:
+        yield from _unify(*pairs[0], bound)
+    else:
+        for first in _unify(*pairs[0], dict(bound)):
+            yield from _unify_all(pairs[1:], first)
 
 
 def _may_be(pattern: Node, given: type) -> bool:

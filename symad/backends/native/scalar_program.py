@@ -208,13 +208,16 @@ class Operations:
 
     def _numbers(self) -> Iterator[int]:
         known: dict[tuple[int, ...], int] = {}
+        is_uniform = len(self._plan.graph.types()) == 1
         for step, node in enumerate(self.nodes):
             op, inputs = node.op, node.inputs
+            key: tuple[int, ...] = (id(op), len(inputs))
             if len(inputs) > 2 and isinstance(op, AddN):
                 self._sums.append(step)
                 yield from self._numbers_of_sum(node)
                 continue
-            key = (id(op), id(node.type), *[id(source.type) for source in inputs])
+            if not is_uniform:
+                key = (id(op), id(node.type), *[id(source.type) for source in inputs])
             number = known.get(key)
             if number is None:
                 dtypes = node.dtype, *[source.dtype for source in inputs]
