@@ -168,14 +168,14 @@ class _Gathering:
         ]
         size, *steps = writer.words(5, 3)
         if self._single:
-            self._put(*((start, writer.integer(0)) for start in starts), adds)
+            self._put([(start, writer.integer(0)) for start in starts], adds)
         elif lanes > 1:
             whole = builder.and_(size, writer.integer(-lanes))
             with writer.loop(writer.integer(0), whole, lanes) as element:
-                self._put(*((start, element) for start in starts), adds)
+                self._put([(start, element) for start in starts], adds)
             with builder.if_then(builder.icmp_signed("<", whole, size)):
                 mask = self._source.mask(builder.sub(size, whole))
-                self._put(*((start, whole) for start in starts), adds, mask)
+                self._put([(start, whole) for start in starts], adds, mask)
         else:
             with writer.walk(writer.word(8), 2) as inner:
                 with writer.loop(writer.integer(0), size) as element:
@@ -183,11 +183,11 @@ class _Gathering:
                         builder.add(offset, builder.mul(element, step))
                         for offset, step in zip(inner, steps, strict=True)
                     )
-                    self._put(*zip(starts, places, strict=True), adds)
+                    self._put(list(zip(starts, places, strict=True)), adds)
 
-    def _put(self, read: _Place, write: _Place, adds: bool, mask: Any = None) -> None:
-        """Copy or add one element, or a vector of them."""
-        is_wide = self._lanes > 1
+    def _put(self, places: Sequence[_Place], adds: bool, mask: Any = None) -> None:
+        """Copy or add one element, or a vector of them, from the first place to the second."""
+        (read, write), is_wide = places, self._lanes > 1
         element = self._source.read(*read, mask) if is_wide else self._get(*read, self._source)
         value = self._values.cast(element, self._target.dtype)
         if adds:

@@ -99,9 +99,10 @@ def lower(
     threads : int
         How many threads share large nests.
     """
-    found = _lower_reduction(node, inputs[0], outputs[0], scratch, threads)
-    if found is not None:
-        return found
+    if isinstance(node.op, (Sum, Max, Min)):
+        found = _lower_reduction(node, inputs[0], outputs[0], scratch, threads)
+        if found is not None:
+            return found
     turned = _turned(node)
     if turned is not None:
         last, order = turned
@@ -130,14 +131,12 @@ def _lower_reduction(
     node: Node, source: BufferView, output: BufferView, scratch: Scratch, threads: int
 ) -> list[KernelCall] | None:
     """Return the calls of a reduction over axes that are not the last, unless a nest is better."""
-    if not isinstance(node.op, (Sum, Max, Min)):
-        return None
     steps = _widened(node)
     if steps:
         views = [source, *(scratch(shape_of(step), step.dtype) for step in steps[:-1]), output]
         pairs = zip(steps, itertools.pairwise(views), strict=True)
-        made = [lower(n, [a], [b], scratch, threads=threads) for n, (a, b) in pairs]
-        return [replace(call, node=node) for calls in made for call in calls]
+        all_calls = [lower(n, [a], [b], scratch, threads=threads) for n, (a, b) in pairs]
+        return [replace(call, node=node) for calls in all_calls for call in calls]
     groups = columns.groups_of(node)
     if columns.is_narrow(source, groups):
         return _lower_narrow(node, source, output, scratch, threads)
@@ -145,6 +144,7 @@ def _lower_reduction(
         is_shared = math.prod(source.shape) >= SPLIT_FROM and threads > 1
         parts = _PARTS_OF_THREAD * threads if is_shared else 1
         return columns.calls(node, source, output, parts, threads)
+    assert node.op is not None
     last = _reduced(node.op, node.inputs[0], groups[-1])
     between = scratch(shape_of(last), last.dtype)
     rest = _reduced(node.op, last, tuple(axis for group in groups[:-1] for axis in group))
