@@ -11,7 +11,7 @@ pytest.importorskip("llvmlite")
 from symad.backends.native.loop_nest import Across, Nest, NestLayout  # noqa: E402
 from tests.support.native import native_graph  # noqa: E402
 
-LENGTHS = (1, 2, 3, 4, 5, 7, 8, 10, 12, 16, 17)
+LENGTHS = (1, 2, 3, 4, 5, 7, 8, 10, 12, 13)
 COUNTS = (0, 1, 7, 8, 33, 1000)
 
 
@@ -42,8 +42,10 @@ def compare(inputs, outputs, values):
         np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance * size)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(
+    ("length", "dtype"),
+    [*((n, "float64") for n in LENGTHS), *((n, "float32") for n in (2, 4, 5, 12))],
+)
 def test_rows_of_each_length(length, dtype):
     x = sm.Variable("x", shape=("n", length), dtype=dtype)
     rows = sm.Variable("rows", shape=("n",), dtype=dtype)

@@ -53,11 +53,11 @@ _KEPT = 1024
 class LoopCode:
     """The machine code of a nest, for any sizes.
 
-    Its only argument is the address of an array of 8-byte words: the range of rows, the index of
-    this part, the length of a row, the number of elements; the sizes of the outer axes; for each
-    read the steps along them, and that along a row if it is not 0 or 1; the numbers; and the
-    addresses of each read, each output, and each value that is stored between stages.  It returns
-    0.
+    Its only argument is the address of an array of 8-byte words: the range of rows, or of lines of
+    short rows, the index of this part, the length of a row, the number of elements; the sizes of
+    the outer axes; for each read the steps along them, and that along a row if it is not 0 or 1;
+    the numbers; and the addresses of each read, each output, and each value that is stored between
+    stages.  It returns 0.
     """
 
     module: jit.CompiledModule
