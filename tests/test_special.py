@@ -346,6 +346,21 @@ def test_second_derivatives_at_the_ends_of_supports() -> None:
         assert second.eval({x: at}) == pytest.approx(expected, rel=1e-14)
 
 
+def test_the_confluent_series_ends_however_large_the_argument() -> None:
+    """SciPy's goes on for minutes at 1e30, and its values at -inf are NaN."""
+    parameters = [(2.0, 3.0), (-0.5, 0.3), (-0.5, -0.3), (-0.5, -1.5), (2.5, 1.5), (0.0, 2.0)]
+    x = sm.Variable("x", (4,))
+    for a, b in parameters:
+        found = special.hyp1f1(a, b, x).eval({x: [np.inf, 1e30, -np.inf, np.nan]})
+        with mpmath.workdps(30):  # where the limits are reached as far as signs go
+            high, low = (mpmath.hyp1f1(a, b, at) for at in (1e3, -1e12))
+        ends = [0 if abs(end) < 1e-5 else float(mpmath.sign(end)) * np.inf for end in (high, low)]
+        ends = [1, 1] if a == 0 else ends
+        np.testing.assert_array_equal(found, [ends[0], ends[0], ends[1], np.nan])
+    slope = sm.gradients(sm.sum(special.exprel(x)), x).eval({x: [np.inf, 1e30, -np.inf, 0]})
+    np.testing.assert_array_equal(slope, [np.inf, np.inf, 0, 0.5])
+
+
 UNKNOWN = {
     "gammainc": (lambda a: special.gammainc(a, 2.0), "a"),
     "gammaincc": (lambda a: special.gammaincc(a, 2.0), "a"),

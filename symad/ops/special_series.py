@@ -51,6 +51,33 @@ def refused(name: str, parameter: str) -> Chain:
     return rule
 
 
+_FAR = 1e8
+"""From so many times the size of a and b on, SciPy adds up terms of ₁F₁ for minutes."""
+
+
+def _hyp1f1(a: Any, b: Any, x: Any) -> Any:
+    """Return SciPy's values, but the limits where x is large or infinite.
+
+    For large x, ₁F₁ is Γ(b)/Γ(a) eˣ x^(a-b), which overflows; at -∞ it is Γ(b)/Γ(b-a) (-x)^(-a).
+    """
+    inner, gammasgn = resolve("scipy.special.hyp1f1"), resolve("scipy.special.gammasgn")
+    low = x == -np.inf
+    high = (x > _FAR * (1 + np.abs(a) + np.abs(b))) & ~_is_pole(a)
+    values = inner(a, b, np.where(low | high, np.ones_like(x), x))
+    if not np.any(low | high):
+        return values
+    with np.errstate(invalid="ignore"):
+        growing = np.where(a == 0, 1, gammasgn(b) * gammasgn(b - a) * np.inf)
+        far = np.where(low, growing, gammasgn(a) * gammasgn(b) * np.inf)
+    far = np.where(low & ((a > 0) | _is_pole(b - a)), 0, far)
+    return np.where(low | high, far.astype(values.dtype), values)[()]
+
+
+def _is_pole(x: Any) -> Any:
+    """Return where the gamma function has a pole."""
+    return (x <= 0) & (x == np.floor(x))
+
+
 class Hyp1F1(Elementwise):
     """Return the confluent hypergeometric function ₁F₁(a; b; x), element by element.
 
@@ -67,7 +94,7 @@ class Hyp1F1(Elementwise):
     has_poles = True
     domain = "₁F₁(a; b; x) has poles at b = 0, -1, -2, ..."
     operations = 2 * SPECIAL
-    numpy = "scipy.special.hyp1f1"
+    numpy = staticmethod(_hyp1f1)
     chain = (
         refused("hyp1f1", "a"),
         refused("hyp1f1", "b"),
@@ -78,10 +105,19 @@ class Hyp1F1(Elementwise):
         Sample(
             lambda x: hyp1f1([[1.0], [2.0]], 2.0, x), [fixed([-30.0, 0.0, 3.0])], label="broadcast"
         ),
+        special_points(
+            lambda x: hyp1f1(2.0, 3.0, x), [fixed([0.0, np.inf, -np.inf, np.nan])],
+            lambda x: np.array([1.0, np.inf, 0.0, np.nan], x.dtype),
+        ),
     )  # fmt: skip
 
     def __call__(self, a: Operand, b: Operand, x: Operand) -> Node:
         return apply(self, *reals_of(a, b, x))
+
+    def ufunc(self) -> np.ufunc | None:
+        function = resolve("scipy.special.hyp1f1")
+        assert isinstance(function, np.ufunc)
+        return function
 
 
 class Hyp2F1(Elementwise):
@@ -448,7 +484,7 @@ class Spence(Unary):
     )  # fmt: skip
 
 
-hyp1f1: Hyp1F1 = register(Hyp1F1())
+hyp1f1: Hyp1F1 = register(Hyp1F1(), numpy="special.hyp1f1")
 hyp2f1: Hyp2F1 = register(Hyp2F1())
 exprel: Unary = register(ExpRel())
 exp1: Unary = register(Exp1())

@@ -334,8 +334,9 @@ def any_op(b: Builder) -> Node | None:
     """
     case, dtype = pick_case(b), np.dtype(b.rng.choice(b.dtypes))
     arrays = [np.asarray(draw(b.rng, dtype)) for draw in case.sample.inputs]
-    anywhere = issubclass(case.op_class, PerElement) and case.op_class.name not in ENDLESS
-    if anywhere and b.rng.random() < 0.7:
+    if case.op_class.name in ENDLESS:
+        return one_of(b, case.sample.call(*[node_near(b, array) for array in arrays]))
+    if issubclass(case.op_class, PerElement) and b.rng.random() < 0.7:
         operands = zip(operands_of_one_shape(b, len(arrays)), arrays, strict=True)
         return one_of(b, case.sample.call(*[as_floats(b, x, array) for x, array in operands]))
     return one_of(b, case.sample.call(*[node_like(b, array) for array in arrays]))
@@ -379,16 +380,21 @@ def as_floats(b: Builder, x: Node, array: Array) -> Node:
 
 
 def node_like(b: Builder, array: Array) -> Node:
-    """Return a node of the shape and the dtype of an array: an earlier one, or made of one.
-
-    What is made of real numbers differs from the array by a tenth, so that it stays where an op
-    asks for it to be; integers are those of the array.
-    """
+    """Return a node of the shape and the dtype of an array: an earlier one, or made of one."""
     alike = [x for x in b.pool if b.shape(x) == array.shape and b.dtype(x).kind == array.dtype.kind]
     if alike and b.rng.random() < 0.6:
         return alike[b.rng.integers(len(alike))].astype(array.dtype)
     if not b.depth and len(b.inputs) < MOST_INPUTS and b.rng.random() < 0.3:
         return b.new_input(array)
+    return node_near(b, array)
+
+
+def node_near(b: Builder, array: Array) -> Node:
+    """Return a node that is made of an earlier one, and of the values of an array.
+
+    Real numbers differ from the array by a tenth, so that they stay where an op asks for them to
+    be; integers are those of the array.
+    """
     x = b.pick()
     if array.dtype.kind != "f" or not np.size(b.values[x]) or b.rng.random() < 0.2:
         return sm.constant(array)
