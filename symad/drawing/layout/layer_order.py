@@ -28,8 +28,9 @@ _FEW_ELEMENTS = 600  # for which sweeps also start from below
 _MANY_ELEMENTS = 1_200  # with more there are few sweeps, and moves are short until the last
 _REACH = 12  # places that an element moves
 _ROUNDS, _FEW_ROUNDS = 8, 2  # of moves, after all sweeps and after each
-_OPERANDS = 4  # the cost of two operands in the wrong order
-_INSIDE = 8  # the weight of a segment inside a lane
+_OPERANDS = 2  # the cost of two operands in the wrong order
+_INSIDE = 6  # the weight of a segment inside a lane
+_SEEN = 2  # the cost of any crossing, when the best of several orders is chosen
 _LANE = 1e6  # places the lanes side by side, whatever their widths
 FEW = 3  # up to this many long arrows to a node are not bundled
 
@@ -268,7 +269,8 @@ class _Sorter:
         self._restore(self._best(where, down)[1])
         self._sift(_ROUNDS, _REACH)
         self._mirror_lanes()
-        return self._cost(), self._copy()
+        seen = sum(map(self._crossings_above, range(len(self._layers))))
+        return self._cost() + _SEEN * seen, self._copy()
 
     def _best(self, where: Sequence[float], down: bool) -> tuple[int, list[list[int]]]:
         """Return the best order that sweeps find, and its cost, starting from places."""
@@ -438,13 +440,18 @@ class _Sorter:
             wrong = _OPERANDS * sum(where[a] > where[b] for a, b in self._operands[number])
             self._wrong[number] = wrong
         if crossings is None:
-            ends = sorted(
-                (where[upper], where[lower], weight)
-                for lower in self._layers[number]
-                for upper, weight in self._above[lower]
-            )
-            crossings = self._crossings[number] = _inversions([end[1:] for end in ends])
+            crossings = self._crossings[number] = self._crossings_above(number, weighted=True)
         return wrong + crossings
+
+    def _crossings_above(self, number: int, weighted: bool = False) -> int:
+        """Return how many segments cross between a layer and that above it."""
+        where = self._where
+        ends = sorted(
+            (where[upper], where[lower], weight if weighted else 1)
+            for lower in self._layers[number]
+            for upper, weight in self._above[lower]
+        )
+        return _inversions([end[1:] for end in ends])
 
     def _sift(self, rounds: int, reach: int) -> None:
         """Move elements within their layers as long as that reduces crossings.
