@@ -17,7 +17,7 @@ def loop_of(text: str) -> str:
     """Return the block of a kernel that works on whole vectors, shorter, and for any lanes."""
     block = next(b for b in re.split(r"^\.(?=\d+:)", text, flags=re.M) if "fdiv" in b)
     block = re.sub(r"<(double undef|i32 0)(, \1)*>", lambda m: m[1].split()[1], block)
-    block = re.sub(r'"\.?([\w.]+)"', r"\1", block)
+    block = re.sub(r"%\.", "%", re.sub(r'"([\w.]+)"', r"\1", block))
     lanes = re.search(r"<(\d+) x double>", block)
     assert lanes is not None
     block = re.sub(rf"\b{lanes[1]} x ", "8 x ", block)

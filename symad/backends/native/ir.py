@@ -193,7 +193,7 @@ class BasicBlock:
     @property
     def label(self) -> str:
         """How jumps name it."""
-        return f'label %"{self.name}"'
+        return f"label %{self.name}"
 
 
 class _Way:
@@ -217,7 +217,7 @@ class Phi(Value):
 
     def add_incoming(self, value: Value, block: BasicBlock) -> None:
         """Take this value if that block has run before."""
-        self.line.ways.append(f'[{value.text}, %"{block.name}"]')
+        self.line.ways.append(f"[{value.text}, %{block.name}]")
 
 
 class Switch:
@@ -289,7 +289,7 @@ class IRFunction(Value):
         head = f"define {linkage}{result} {self.text}({', '.join(map(str, self.args))}){attributes}"
         lines = [f"{head} {{"]
         for block in self.blocks:
-            lines.append(f'"{block.name}":')
+            lines.append(f"{block.name}:")
             lines += [f"  {line}" for line in block.instructions]
         return "\n".join([*lines, "}\n"])
 
