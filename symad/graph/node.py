@@ -231,11 +231,7 @@ def apply(op: Op, *inputs: Node) -> Node:
         If the op does not accept such inputs; the message names the op, the types and the user's
         line.
     """
-    try:
-        type_ = op.infer(*map(_type_of, inputs))
-    except SymadError as error:
-        raise _located_once(error, op.name, inputs) from None
-    return Node(op, inputs, type_)
+    return Node(op, inputs, infer_type(op, inputs))
 
 
 def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
@@ -243,7 +239,9 @@ def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
     try:
         return op.infer(*map(_type_of, inputs))
     except SymadError as error:
-        raise _located_once(error, op.name, inputs) from None
+        if error.where:
+            raise
+        raise _located(error, op.name, inputs) from None
 
 
 class reporting:
@@ -265,11 +263,6 @@ class reporting:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if isinstance(error, SymadError) and not error.where:
             raise _located(error, self._name, self._inputs) from None
-
-
-def _located_once(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:
-    """Return the error with a line, unless it has one."""
-    return error if error.where else _located(error, name, inputs)
 
 
 def _located(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:

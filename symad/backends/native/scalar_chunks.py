@@ -26,8 +26,8 @@ from symad.backends.native.scalar_builder import (
 )
 from symad.backends.native.scalar_instructions import InstructionCode, Operation
 from symad.backends.native.scalar_program import (
-    Operations,
     OperationStep,
+    ScalarOperations,
     ScalarProgram,
     new_program,
 )
@@ -38,7 +38,7 @@ _LENGTH = 500
 """The operations of a chunk."""
 
 _MOST_LINES = 3
-"""Operations with more instructions are called."""
+"""ScalarOperations with more instructions are called."""
 
 _TRUTH = "i1"
 """The type of a boolean, which is stored as a byte."""
@@ -56,7 +56,7 @@ def chunked_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     NotImplementedError
         If an op has no native code.
     """
-    operations = Operations(plan, is_fast)
+    operations = ScalarOperations(plan, is_fast)
     writer = _ChunksWriter(operations.kinds)
     for step in operations:
         writer.add(step)

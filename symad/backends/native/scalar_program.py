@@ -117,7 +117,7 @@ def _slot(memory: int, slot: int, dtype: np.dtype[Any]) -> _Array:
 
 def scalar_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     """Return the program of a plan of numbers; what has no native code is computed by NumPy."""
-    assembler = _Assembler(Operations(plan, is_fast))
+    assembler = _Assembler(ScalarOperations(plan, is_fast))
     return new_program(plan, assembler.words(), assembler.table, assembler.count)
 
 
@@ -179,7 +179,7 @@ OperationStep = tuple[int, int, tuple[int, ...], tuple[int, ...]]
 that are free after it."""
 
 
-class Operations:
+class ScalarOperations:
     """The instructions of a plan as operations; sums of many terms are several.
 
     Attributes
@@ -258,16 +258,12 @@ class Operations:
     def are_used_next(self) -> _Array:
         """Return which operations are the last to need the result of the operation before."""
         made = np.roll(self.outputs, 1)
-        used = (made == self.outputs) | (made == self._plan.registers)
-        owner = self._last[np.repeat(np.arange(len(self._source)), self._free_counts)]
+        used: _Array = (made == self.outputs) | (made == self._plan.registers)
+        counts = np.diff(self._source.free_ends, prepend=0)
+        owner = self._last[np.repeat(np.arange(len(self._source)), counts)]
         used[owner] |= self._source.frees == made[owner]
         used[:1] = False
         return used
-
-    @property
-    def _free_counts(self) -> _Array:
-        counts: _Array = np.diff(self._source.free_ends, prepend=0)
-        return counts
 
     def __iter__(self) -> Iterator[OperationStep]:
         reads, outputs, begin = self.reads.tolist(), self.outputs.tolist(), 0
@@ -296,7 +292,7 @@ class _Assembler:
         The number of instructions.
     """
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: ScalarOperations) -> None:
         self.table: list[InstructionCode | NodeCall] = []
         self._operations = operations
         self._indices: dict[Instruction, int] = {}
