@@ -9,6 +9,7 @@ import numpy as np
 
 from symad.errors import FeedError
 from symad.graph.nested import is_nested, leaves, leaves_with_paths, matching_leaves
+from symad.records import cached_property
 from symad.types import TensorType, Type, compatible_shapes, dtype_code, format_shape
 
 _Array = np.ndarray[Any, Any]
@@ -41,11 +42,11 @@ class Targets:
         self._template, self._types = template, types
         for i, target in self._arrays.items():
             if not _fits(target, types[i]):
-                _check(target, self._paths()[i], types[i])
+                _check(target, self._paths[i], types[i])
         if len(self._arrays) > 1:
-            paths = self._paths()
-            _check_overlaps([(paths[i], target) for i, target in self._arrays.items()])
+            _check_overlaps([(self._paths[i], target) for i, target in self._arrays.items()])
 
+    @cached_property
     def _paths(self) -> list[str]:
         """Return how the array for each output is written, for messages."""
         return [f"out{path}" for path, _ in leaves_with_paths(self._template)]
@@ -73,7 +74,7 @@ class Targets:
         for i, target in self._arrays.items():
             type_ = TensorType(target.dtype, np.shape(results[i]))
             if target.shape != type_.shape:
-                raise _misfit(target, self._paths()[i], type_)
+                raise _misfit(target, self._paths[i], type_)
 
     def fill(self, results: Sequence[Any]) -> list[Any]:
         """Return the results, with targets in place of the results written to them."""

@@ -87,6 +87,7 @@ def test_lines_in_turn(count: int) -> None:
             check(lambda m, x: m.transpose(x, (1, 0)), x)
             check(lambda m, x: m.transpose(x[:, ::-1], (1, 0)), x)
             check(lambda m, x: m.transpose(x, (1, 0)), numbers((count, size), dtype))
+            check(lambda m, *xs: m.stack(xs, axis=-1), *[np.zeros((0, size), dtype)] * count)
             check(lambda m, *xs: m.stack(xs, axis=-1), *columns)
             check(lambda m, *xs: m.concatenate([x[:, :, None] for x in xs], axis=2), *columns)
 

@@ -216,11 +216,12 @@ def _interleaved(
     """Return the call that copies lines to one where they follow in turn, or ``is_back`` from it.
 
     ``axes`` are those of the lines and the joined one.  There is no call if the lines are many, or
-    short, or their elements apart.
+    short or empty, or their elements apart.
     """
     *outer, (size, *steps) = axes or [(1,)]
     count, dtype = len(lines), joined.dtype
-    if steps != [*[1] * count, count] or not 1 < count <= MOST_LINES or size < lanes_of(dtype):
+    are_lines = 1 < count <= MOST_LINES and steps == [*[1] * count, count]
+    if not are_lines or size < lanes_of(dtype) or 0 in (n for n, *_ in outer):
         return []
     code = interleaving_kernel(dtype.itemsize, count, is_back)
     words = [*lines, joined, size, *outer_words(outer)]
