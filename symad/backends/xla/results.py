@@ -135,7 +135,7 @@ def _packed(types: Sequence[Any], kept: Container[int]) -> list[tuple[int, slice
         for k, (t, fits) in enumerate(zip(types, fitting, strict=True))
         if fits and (t.shape == () or k not in kept)
     }
-    first = next(iter(small.values()), None)
+    first: Any = next(iter(small.values()), None)
     chosen = {k: t for k, t in small.items() if t.dtype == first.dtype}
     if len(chosen) == 1 and first.shape:
         return []
