@@ -5,7 +5,8 @@ calls it once under ``sys.setprofile``.  It counts the calls of Python functions
 functions, the files, and how often a call goes from one file to another.  Another expression is
 compiled before, so that one-time work of a process (reading rules, loading LLVM) is not counted;
 ``--cold`` counts it too.  Nothing is on disk, unless ``--disk``: then it counts what a first call
-takes whose program is.  ``--files`` lists the files, with the functions and calls in each.
+takes whose program is.  What writes LLVM's text is left out.  ``--files`` lists the files, with the
+functions and calls in each.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import numpy as np
 import symad as sm
 
 ROOT = Path(sm.__file__).parent
+WRITER = ROOT / "backends" / "native" / "ir.py"
+"""What writes LLVM's text is not counted, like the library that did so before."""
 
 
 class CallPath:
@@ -39,23 +42,27 @@ class CallPath:
     """
 
     def __init__(self, root: Path) -> None:
-        self._prefix = f"{root}/"
+        self._prefix, self._writer = f"{root}/", str(WRITER)
         self.calls: Counter[CodeType] = Counter()
         self.switches = 0
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         """Record an event that :func:`sys.setprofile` reports."""
         code = frame.f_code
-        if event != "call" or not code.co_filename.startswith(self._prefix):
+        if event != "call" or not self._is_counted(code):
             return
         if code.co_name == "<module>":  # imports are not part of the path
             return
         self.calls[code] += 1
         caller = frame.f_back
-        while caller is not None and not caller.f_code.co_filename.startswith(self._prefix):
+        while caller is not None and not self._is_counted(caller.f_code):
             caller = caller.f_back
         if caller is not None and caller.f_code.co_filename != code.co_filename:
             self.switches += 1
+
+    def _is_counted(self, code: CodeType) -> bool:
+        name = code.co_filename
+        return name.startswith(self._prefix) and name != self._writer
 
     @property
     def files(self) -> dict[str, list[CodeType]]:

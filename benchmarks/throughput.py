@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.throughput`` checks each answer against NumPy's or JAX's, then measures the
 calls in turn, in one process on one core.  A row shows the least milliseconds of each, and the time
-of symad divided by that of the fastest peer.  ``--only TEXT`` selects rows by parts of their names.
+of symad divided by that of the fastest peer.  All results are in C order: NumPy is asked for that
+where it would keep the order of an operand.  ``--only TEXT`` selects rows by parts of their names.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def elementwise(d: str) -> list[Case]:
             f"transpose (2, 0, 1) {d}",
             lambda: [normal(100, 100, 100, dtype=d)],
             lambda m, x: m.transpose(x, (2, 0, 1)) * 2,
+            {"numpy": lambda m, x: np.multiply(np.transpose(x, (2, 0, 1)), 2, order="C")},
         ),
         Case(f"sort {d}", square(d), lambda m, x: m.sort(x, axis=1)),
         Case(f"argsort {d}", square(d), lambda m, x: m.argsort(x, axis=1, stable=True)),
@@ -103,6 +105,29 @@ def along(d: str, axis: int) -> list[Case]:
     names = ("sum", "mean", "max", "var", "cumsum", "argmax")
     found = [Case(f"{name} axis {axis} {d}", square(d), reduction(name)) for name in names]
     return [*found, Case(f"softmax axis {axis} {d}", square(d), softmax)]
+
+
+def short_rows(d: str) -> list[Case]:
+    """Return what is computed with many points, and with classes of which there are few."""
+
+    def softmax(m: Any, x: Any) -> Any:
+        power = m.exp(x - m.max(x, axis=1, keepdims=True))
+        return power / m.sum(power, axis=1, keepdims=True)
+
+    def distances(m: Any, x: Any) -> Any:
+        return m.sqrt(m.sum((x[:, None, :] - x) ** 2, axis=2))
+
+    def rows(count: int, *lengths: int) -> Callable[[], Sequence[Any]]:
+        return lambda: [normal(count, length, dtype=d) for length in lengths]
+
+    return [
+        Case(f"distances of 300 points {d}", rows(300, 3), distances),
+        Case(f"norms, rows of 3 {d}", rows(10**5, 3), lambda m, x: m.sqrt(m.sum(x * x, axis=1))),
+        Case(f"x * w, rows of 3 {d}", rows(10**5, 3, 1), lambda m, x, w: x * w),
+        Case(f"x[:, 0] * x[:, 1] {d}", rows(10**5, 3), lambda m, x: x[:, 0] * x[:, 1]),
+        Case(f"softmax, rows of 2 {d}", rows(10**5, 2), softmax),
+        Case(f"softmax, rows of 10 {d}", rows(10**5, 10), softmax),
+    ]
 
 
 def images(d: str) -> list[Case]:
@@ -288,13 +313,75 @@ def matrices() -> list[Case]:
     ]
 
 
+def narrow() -> list[Case]:
+    """Return work on long arrays with few columns, and its like on few elements apart."""
+
+    def columns(d: str = "f8") -> Callable[[], Sequence[Any]]:
+        return lambda: [normal(10**6, 3, dtype=d)]
+
+    def transposed(shape: tuple[int, int]) -> Case:
+        name = "transpose " + " × ".join(map(str, shape))
+        formula = {"numpy": lambda m, x: np.ascontiguousarray(x.T)}
+        return Case(name, lambda: [normal(*shape)], lambda m, x: x.T, formula)
+
+    return [
+        Case("sum axis 0, 3 columns", columns(), lambda m, x: m.sum(x, axis=0)),
+        Case("sum axis 1, 3 columns", columns(), lambda m, x: m.sum(x, axis=1)),
+        Case("(x - row)², 3 columns", lambda: [normal(10**6, 3), normal(3)],
+             lambda m, x, y: (x - y) * (x - y)),
+        Case("products of columns", columns(), lambda m, x: x[:, 0] * x[:, 1] - x[:, 2]),
+        *map(transposed, [(10**6, 3), (3, 10**6), (1001, 999)]),
+        Case("concatenate 3 columns", lambda: [normal(10**5, 1) for _ in range(3)],
+             lambda m, *xs: m.concatenate(xs, axis=1)),
+        Case("x[i], rows of 3", lambda: [normal(1000, 3), indices(10**5)], lambda m, x, i: x[i]),
+        Case("x[::3] * 2 f4", lambda: [normal(3 * 10**6, dtype="f4")], lambda m, x: x[::3] * 2),
+    ]  # fmt: skip
+
+
+def cubes() -> list[Case]:
+    """Return reductions over axes between others, and over several."""
+
+    def softmax(m: Any, x: Any) -> Any:
+        power = m.exp(x - m.max(x, axis=1, keepdims=True))
+        return power / m.sum(power, axis=1, keepdims=True)
+
+    def cube(name: str, formula: Formula, d: str = "f8") -> Case:
+        return Case(f"{name} of a cube {d}", lambda: [normal(100, 100, 100, dtype=d)], formula)
+
+    return [
+        cube("max axis 1", lambda m, x: m.max(x, axis=1), "f4"),
+        cube("sum axis 1", lambda m, x: m.sum(x, axis=1)),
+        cube("sum axes (0, 2)", lambda m, x: m.sum(x, axis=(0, 2))),
+        cube("cumsum axis 1", lambda m, x: m.cumsum(x, axis=1)),
+        cube("softmax axis 1", softmax, "f4"),
+    ]
+
+
+def other_dtypes() -> list[Case]:
+    """Return work on short floats, integers and booleans."""
+    whole = lambda: [indices(10**6, 2000).astype("i4") - 1000]  # noqa: E731
+    return [
+        Case("max axis 1 f2", square("f2"), lambda m, x: m.max(x, axis=1)),
+        Case("x * y + x f2", square("f2", 2), lambda m, x, y: x * y + x),
+        Case("clip i4", whole, lambda m, x: m.clip(x, -100, 100)),
+        Case("x // y i4", lambda: [*whole(), indices(10**6).astype("i4") + 1],
+             lambda m, x, y: x // y),
+        Case("x > y f4", square("f4", 2), lambda m, x, y: x > y),
+        Case("a and not b", lambda: [normal(1000, 1000) > 0, normal(1000, 1000) > 0],
+             lambda m, a, b: m.logical_and(a, m.logical_not(b))),
+    ]  # fmt: skip
+
+
 CASES = [
     *(case for d in ("f4", "f8") for case in (*elementwise(d), *along(d, 0), *along(d, 1))),
-    *(case for d in ("f4", "f8") for case in images(d)),
+    *(case for d in ("f4", "f8") for case in (*images(d), *short_rows(d))),
     *indexing(),
     *joins(),
     *integers(),
     *matrices(),
+    *narrow(),
+    *cubes(),
+    *other_dtypes(),
 ]
 
 

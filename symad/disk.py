@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.util import find_spec
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -56,6 +55,11 @@ _RELATIVE = {os.open, os.stat, os.rename, os.unlink}
 
 _pruned: set[tuple[int, int]] = set()
 _serial = itertools.count()
+
+
+def is_on() -> bool:
+    """Return whether there is a folder for the cache."""
+    return _path() is not None
 
 
 def load(key: str) -> bytes | None:
@@ -153,7 +157,7 @@ def _parts_of(code: CodeType) -> Any:
 
 @cache
 def _identity() -> str:
-    """Return what tells apart the machines and sources that make different code.
+    """Return a digest of what tells apart the machines and sources that make different code.
 
     It is empty where that is not known.
     """
@@ -161,16 +165,18 @@ def _identity() -> str:
         parts = sys.version, np.__version__, _compiler(), _machine(), sorted(_sources())
     except OSError:
         return ""
-    return repr(parts)
+    digest: str = hash_of(repr(parts).encode()).hexdigest()
+    return digest
 
 
 def _compiler() -> Any:
-    """Return what tells versions of llvmlite apart, without importing it."""
-    found = find_spec("llvmlite")
-    if found is None or found.origin is None:
+    """Return what tells versions of llvmlite apart, without its binding."""
+    try:
+        import llvmlite
+    except ImportError:
         return None
-    state = os.stat(found.origin)
-    return found.origin, state.st_size, state.st_mtime_ns
+    state = os.stat(llvmlite.__file__)
+    return llvmlite.__file__, state.st_size, state.st_mtime_ns
 
 
 def _machine() -> Any:

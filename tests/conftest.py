@@ -13,6 +13,7 @@ import pytest
 
 import symad.passes.forms  # noqa: F401  before a test keeps the table of functions and restores it
 from symad.backends.base import Backend
+from symad.backends.native import jit
 from symad.backends.native.backend import NativeBackend
 from symad.graph.op import OP_CLASSES, Op
 from tests.support import all_ops, time_limit  # noqa: F401
@@ -76,6 +77,12 @@ def _programs_are_made(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 @pytest.fixture(name="quick_code")
 def _quick_code(monkeypatch: pytest.MonkeyPatch) -> None:
     emit_quick_code(monkeypatch)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_code_is_replaced() -> None:
+    """Leave that to the end of the process: a thread would disturb what tests count."""
+    jit._postponed()._pause = 1e6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

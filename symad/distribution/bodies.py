@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from symad.distribution.alignment import not_along
 from symad.distribution.combine import WIDTHS
-from symad.distribution.moves import NEUTRAL, not_along
+from symad.distribution.partials import NEUTRAL
 from symad.distribution.states import (
     COMBINED,
     REPLICATED,

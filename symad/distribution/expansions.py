@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from symad.distribution.moves import keeps_its_place, not_along, on, shape_of
+from symad.distribution.alignment import not_along, on, shape_of
+from symad.distribution.shape_moves import keeps_its_place
 from symad.distribution.states import (
     ONE,
     REPLICATED,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.distribution.moves import JOINS, is_linear
+from symad.distribution.partials import JOINS, is_linear
 from symad.distribution.states import (
     REPLICATED,
     SCALED,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from symad.distribution.moves import is_zero, moved
+from symad.distribution.moves import moved
+from symad.distribution.partials import is_zero
 from symad.distribution.states import (
     REPLICATED,
     Aligned,

@@ -108,11 +108,11 @@ class NodeText:
             return [visible(format_value(node.value), 24)]
         if node.op is None:
             return [visible(node.label)]
-        ordered = not node.op.commutative and len(node.inputs) > 1
+        several = len(node.inputs) > 1
         details = node.op.attributes().values()
         detailed = any(value is not None and value is not False for value in details)
         spelled = node.role is not None and node.role.kind in (RoleKind.PARTIAL, RoleKind.SEED)
-        if self._labels.of(node) is not None and not (ordered or detailed or spelled):
+        if self._labels.of(node) is not None and not (several or detailed or spelled):
             return [node.op.short or node.op.name]
         formula = self._formulas.right_sides[node]
         if node in self._formulas.auxiliary:

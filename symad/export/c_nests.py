@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.kernel_call import Shape, contiguous_strides
-from symad.backends.native.kernels.loops import identity_of
+from symad.backends.native.kernels.nest_writer import identity_of
 from symad.backends.native.loop_nest import Nest, ValueKind, is_in_order
 from symad.backends.native.lower.copies import merged_axes
 from symad.export.c_arrays import Strided

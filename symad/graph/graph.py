@@ -81,9 +81,10 @@ class Graph:
       return %2
     """
 
-    __slots__ = ("inputs", "outputs", "nodes", "lineage", "_key", "_kinds")
+    __slots__ = ("inputs", "outputs", "nodes", "lineage", "_key", "_kinds", "_types")
     _key: tuple[Any, ...]
     _kinds: frozenset[type[Op]]
+    _types: tuple[Type, ...]
 
     def __init__(
         self,
@@ -175,9 +176,13 @@ class Graph:
         """Return whether the op of a node is of a class."""
         return any(issubclass(each, kind) for each in self.kinds)
 
-    def types(self) -> Iterable[Type]:
+    def types(self) -> tuple[Type, ...]:
         """Return the types of all nodes, equal ones rarely more than once."""
-        return {id(node.type): node.type for node in (*self.inputs, *self.nodes)}.values()
+        known: tuple[Type, ...] | None = getattr(self, "_types", None)
+        if known is None:
+            found = {id(node.type): node.type for node in (*self.inputs, *self.nodes)}
+            known = self._types = tuple(found.values())
+        return known
 
     def consumers(self) -> dict[Node, list[tuple[Node, int]]]:
         """Return, for each node, its uses as pairs (consumer, argument slot) in order."""

@@ -16,6 +16,7 @@ from symad.graph.provenance import Site, current_creation
 from symad.types import TensorType, Type, as_dtype, as_shape, compatible_shapes, format_shape
 
 _FLOAT64 = np.dtype("float64")
+_NUMBER = TensorType(_FLOAT64, ())
 _type_of = attrgetter("type")
 
 
@@ -76,11 +77,12 @@ class Constant(Node):
 
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None) -> None:
         if type(value) is float and dtype is _FLOAT64:  # most constants of large graphs
-            array = np.array(value)
+            array, type_ = np.array(value), _NUMBER
         else:
             array = as_array(value, dtype).copy()
+            type_ = TensorType(array.dtype, array.shape)
         array.setflags(write=False)
-        super().__init__(None, (), TensorType(array.dtype, array.shape), name)
+        super().__init__(None, (), type_, name)
         self.value: np.ndarray[Any, Any] = array
 
     @property
@@ -229,7 +231,11 @@ def apply(op: Op, *inputs: Node) -> Node:
         If the op does not accept such inputs; the message names the op, the types and the user's
         line.
     """
-    return Node(op, inputs, infer_type(op, inputs))
+    try:
+        type_ = op.infer(*map(_type_of, inputs))
+    except SymadError as error:
+        raise _located_once(error, op.name, inputs) from None
+    return Node(op, inputs, type_)
 
 
 def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
@@ -237,9 +243,7 @@ def infer_type(op: Op, inputs: tuple[Node, ...]) -> Type:
     try:
         return op.infer(*map(_type_of, inputs))
     except SymadError as error:
-        if error.where:
-            raise
-        raise _located(error, op.name, inputs) from None
+        raise _located_once(error, op.name, inputs) from None
 
 
 class reporting:
@@ -261,6 +265,11 @@ class reporting:
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if isinstance(error, SymadError) and not error.where:
             raise _located(error, self._name, self._inputs) from None
+
+
+def _located_once(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:
+    """Return the error with a line, unless it has one."""
+    return error if error.where else _located(error, name, inputs)
 
 
 def _located(error: SymadError, name: str, inputs: Sequence[Node]) -> SymadError:

@@ -400,7 +400,7 @@ class Node(Operators["Node"]):
         self.type = type_
         self.name = name
         self.scope: tuple[str, ...] = context.scope
-        self.site: Site = context.site or Site.capture()
+        self.site: Site = context.site or Site.capture(2)
         self.role: Role[Node] | None = context.role
         made = current_trace()
         if made is not None:

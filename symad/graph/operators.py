@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from types import FrameType
+from inspect import unwrap
+from types import FrameType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -40,6 +41,23 @@ class _Functions(dict[str, Callable[..., Any]]):
 
 FUNCTIONS: dict[str, Callable[..., Any]] = _Functions()
 """symad's public functions of nodes by name; filled by :mod:`symad.ops`."""
+
+
+class _OfTwo(dict[str, Callable[[Any, Any], Any]]):
+    """Functions by name without what explains wrong arguments to users: operators give right ones.
+
+    They make most nodes of large graphs.
+    """
+
+    def __missing__(self, name: str) -> Callable[[Any, Any], Any]:
+        function = FUNCTIONS[name]
+        if not isinstance(function, FunctionType):  # an op
+            function = MethodType(unwrap(type(function).__call__), function)
+        self[name] = unwrap(function)
+        return self[name]
+
+
+_OF_TWO = _OfTwo()
 
 IN_EXPRESSIONS: set[str] = set()
 """Names of the functions that make several ops and that textual expressions may call."""
@@ -75,8 +93,8 @@ class Operators(Generic[NodeT]):
         return FUNCTIONS[name](*args, **keywords)  # type: ignore[no-any-return]
 
     def _of_two(self, name: str, x: Any, y: Any) -> NodeT:
-        """Return the same for a binary operator; operators make most nodes of large graphs."""
-        return FUNCTIONS[name](x, y)  # type: ignore[no-any-return]
+        """Return the same for a binary operator."""
+        return _OF_TWO[name](x, y)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         text: str = FUNCTIONS["short_formula"](self)

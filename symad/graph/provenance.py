@@ -72,9 +72,9 @@ class Site:
         self._position = position
 
     @staticmethod
-    def capture() -> Site:
-        """Return the innermost line on the stack that is not symad's own."""
-        frame = sys._getframe(1)
+    def capture(skipped: int = 1) -> Site:
+        """Return the innermost line on the stack that is not symad's own, after some frames."""
+        frame = sys._getframe(skipped)
         while _is_ours[frame.f_code.co_filename]:
             if frame.f_back is None:
                 break

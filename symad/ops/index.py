@@ -443,7 +443,9 @@ class SetAt(_Update):
         if slot == 0:
             return apply(self, adjoint, Constant(0, adjoint.dtype), *indices)
         arrays = has_arrays(self.key, tensor_types(*[node.type for node in indices]))
-        return apply((IndexLast if arrays else Index)(self.key), adjoint, *indices)
+        if not arrays or _are_distinct(indices):
+            return _select(self.key, adjoint, indices)
+        return apply(IndexLast(self.key), adjoint, *indices)
 
 
 class AddAt(_Update):
@@ -463,6 +465,15 @@ class AddAt(_Update):
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return adjoint if slot == 0 else _select(self.key, adjoint, inputs[2:])
+
+
+def _are_distinct(indices: Sequence[Node]) -> bool:
+    """Return whether index arrays are known to name no element twice."""
+    if not all(isinstance(node, Constant) and node.dtype.kind in "iu" for node in indices):
+        return False
+    places = np.broadcast_arrays(*(node.value for node in indices))  # type: ignore[attr-defined]
+    rows = np.stack([place.ravel() for place in places], axis=1)
+    return bool(np.all(rows >= 0)) and len(np.unique(rows, axis=0)) == len(rows)
 
 
 def _last_of(x: Any, *indices: Any, key: Key) -> Any:

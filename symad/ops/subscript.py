@@ -241,14 +241,10 @@ def tiling(keys: tuple[Key, ...], shape: tuple[int, ...]) -> tuple[bool, bool]:
     >>> tiling((((None, 2, None),), (2,), (3,)), (4,))
     (True, True)
     """
-    boxes = [_box(key, shape) for key in keys]
-    found = [box for box in boxes if box is not None]
-    if len(found) < len(keys):
+    found = boxes_of(keys, shape)
+    if found is None:
         return False, False
-    cuts = [
-        sorted({0, size, *(end for box in found for end in box[axis])})
-        for axis, size in enumerate(shape)
-    ]
+    cuts = cuts_of(found, shape)
     places = [{cut: place for place, cut in enumerate(ends)} for ends in cuts]
     uses = np.zeros([len(ends) - 1 for ends in cuts], np.intp)
     for box in found:
@@ -257,7 +253,25 @@ def tiling(keys: tuple[Key, ...], shape: tuple[int, ...]) -> tuple[bool, bool]:
     return apart, apart and bool(uses.all())
 
 
-def _box(key: Key, shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
+Box = list[tuple[int, int]]
+"""The first place on each axis, and the one after the last."""
+
+
+def boxes_of(keys: tuple[Key, ...], shape: tuple[int, ...]) -> list[Box] | None:
+    """Return the selections of keys, or ``None`` if one is not a box."""
+    found = [box for box in (_box(key, shape) for key in keys) if box is not None]
+    return None if len(found) < len(keys) else found
+
+
+def cuts_of(boxes: Sequence[Box], shape: tuple[int, ...]) -> list[list[int]]:
+    """Return the places on each axis where a box, or the array, begins or ends."""
+    return [
+        sorted({0, size, *(end for box in boxes for end in box[axis])})
+        for axis, size in enumerate(shape)
+    ]
+
+
+def _box(key: Key, shape: tuple[int, ...]) -> Box | None:
     """Return where the selection of a key begins and ends on each axis, if it is a box."""
     axes = iter(shape)
     box = []

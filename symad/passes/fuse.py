@@ -44,8 +44,8 @@ Users = dict[Node, list[tuple[Node, int]]]
 Supports = Callable[[Node], bool]
 """Whether a backend has code for one element of a node's op."""
 
-_SHORTEST_ROW = 8
-"""The least length of a row: shorter rows leave too little to vectorise."""
+_SHORTEST_ROW = 2
+"""The least length of a row: one element alone is no row."""
 _MOST_MEMBERS = 64
 """The most members of a group: more would only slow the compiler down."""
 _MOST_LIFTED = 16

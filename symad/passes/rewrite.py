@@ -202,17 +202,20 @@ class _Interner:
         """Return the first node that equals ``node``, whose inputs must be interned."""
         op, inputs = node.op, node.inputs
         if op is not None:
+            key: Any = (op, *inputs)
             if len(inputs) == 2 and op.commutative and not op.order_shows:
-                inputs = inputs if id(inputs[0]) < id(inputs[1]) else inputs[::-1]
-            key: Any = (op, inputs)
+                first, second = inputs
+                if id(first) > id(second):
+                    key = (op, second, first)
         elif isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
             key = (node.type, node.value.tobytes())
         else:
             return node
         known = self._known.setdefault(key, node)
-        if known is node or known.type != node.type or not _is_same_op(known.op, op):
+        if known is node:
             return node
-        return known
+        is_same = known.type is node.type or known.type == node.type
+        return known if is_same and _is_same_op(known.op, op) else node
 
 
 def _is_same_op(a: Op | None, b: Op | None) -> bool:
@@ -232,15 +235,15 @@ class RewriteWalk:
 
     def over(self, graph: Graph) -> Graph:
         """Return a graph in its final form; its inputs are leaves."""
-        final = self.final
+        final, visit = self.final, self._visit
         self.rules.meet(graph.kinds)
         for node in graph.nodes:
-            if node.op is None:
-                final[node] = self.interner.intern(node)
-                if final[node] is not node and self.record is not None:
-                    self.record(Rewriting(SHARE, node, final[node]))
-            else:
-                final[node] = self._visit(node)
+            if node.op is not None:
+                final[node] = visit(node)
+                continue
+            final[node] = self.interner.intern(node)
+            if final[node] is not node and self.record is not None:
+                self.record(Rewriting(SHARE, node, final[node]))
         outputs = [final[node] for node in graph.outputs]
         return Graph(outputs, graph.inputs, descend(graph, final))
 
@@ -257,7 +260,8 @@ class RewriteWalk:
         new = self._apply(rules, root) if rules else None
         if new is None:
             final[root] = root
-        elif new in final:
+            return root
+        if new in final:
             final[root] = final[new]
         else:
             self._settle(root, new)
@@ -300,10 +304,17 @@ class RewriteWalk:
         return (node, 0) if new is None else (new, 1)
 
     def _with_final_inputs(self, node: Node) -> Node:
-        inputs = node.inputs
-        new = tuple(map(self.final.__getitem__, inputs))
-        if all(map(is_, new, inputs)):
-            return node
+        final, inputs = self.final, node.inputs
+        new: tuple[Node, ...]
+        if len(inputs) == 2:  # most nodes of large graphs
+            a, b = inputs
+            new = first, second = final[a], final[b]
+            if first is a and second is b:
+                return node
+        else:
+            new = tuple([final[source] for source in inputs])
+            if all(map(is_, new, inputs)):
+                return node
         return Node(node.op, new, node.type, node.name, node)
 
     def _apply(self, rules: Iterable[AnyRule], node: Node) -> Node | None:

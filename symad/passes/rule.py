@@ -10,7 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
+from operator import is_
 from typing import Any, ClassVar, Protocol
+
+import numpy as np
 
 from symad.errors import ShapeError
 from symad.graph.formula import MINUS, PRODUCT, Term, binding, format_term, plain_call
@@ -276,7 +280,7 @@ class Rule:
                 new = as_node(_call(self.replacement, self._needed, bound), like=node)
             except ShapeError:  # operands that broadcast in the pattern may not fit elsewhere
                 continue
-            forwarded = new in nodes  # the value is only passed on: converting it is exact
+            forwarded = any(map(is_, nodes, repeat(new)))  # converting what is given is exact
             if forwarded or self.mixed or self._is_uniform(nodes, node):
                 return fit(new, node, forwarded)
         return None
@@ -288,8 +292,9 @@ class Rule:
 
     def _is_uniform(self, nodes: list[Node], root: Node) -> bool:
         """Return whether everything is computed in one dtype, so that no precision is lost."""
-        dtype = root.dtype
-        return all(node.dtype == dtype or (self.masks and node.dtype == bool) for node in nodes)
+        kept = [node for node in nodes if node.type is not root.type]
+        dtypes = (root.dtype, np.dtype(bool)) if self.masks else (root.dtype,)
+        return all(node.dtype in dtypes for node in kept)
 
 
 @dataclass(frozen=True)
@@ -438,22 +443,25 @@ def _through_mask(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
 
 def _unify(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
     """Yield each way in which ``node`` is an instance of ``pattern``, given the bindings so far."""
-    if isinstance(pattern, Variable):
-        if isinstance(pattern, NumberWildcard) and number_of(node) is None:
-            return
-        known = bound.setdefault(pattern.name or "", node)
-        if known is node:
+    if pattern.op is None:
+        if _unify_leaf(pattern, node, bound):
             yield bound
     elif isinstance(node.op, Where) and not isinstance(pattern.op, Where):
         yield from _through_mask(pattern, node, bound)
-    elif isinstance(pattern, Constant):
-        if _is_number(node, pattern.value[()]):
-            yield bound
     elif type(pattern.op) is type(node.op) and len(pattern.inputs) == len(node.inputs):
         assert pattern.op is not None and node.op is not None
         known = _unify_attributes(pattern.op, node.op, bound)
         if known is not None:
             yield from _unify_inputs(pattern, node, known)
+
+
+def _unify_leaf(pattern: Node, node: Node, bound: Binding) -> bool:
+    """Return whether ``node`` matches a wildcard, which is then bound to it, or a number."""
+    if isinstance(pattern, Constant):
+        return _is_number(node, pattern.value[()])
+    if isinstance(pattern, NumberWildcard) and number_of(node) is None:
+        return False
+    return bound.setdefault(pattern.name or "", node) is node
 
 
 def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
@@ -475,17 +483,25 @@ def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding
     if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
         orders.append(node.inputs[::-1])
     for inputs in orders:
-        yield from _unify_all(pattern.inputs, inputs, bound)
+        found, others = dict(bound), []
+        for part, source in zip(pattern.inputs, inputs, strict=True):
+            if part.op is not None:
+                others.append((part, source))
+            elif not _unify_leaf(part, source, found):
+                break
+        else:
+            yield from _unify_all(others, found)
 
 
-def _unify_all(
-    patterns: tuple[Node, ...], nodes: tuple[Node, ...], bound: Binding
-) -> Iterator[Binding]:
-    if not patterns:
+def _unify_all(pairs: Sequence[tuple[Node, Node]], bound: Binding) -> Iterator[Binding]:
+    """Match the inputs of a pattern that are no leaves."""
+    if not pairs:
         yield bound
-        return
-    for first in _unify(patterns[0], nodes[0], dict(bound)):
-        yield from _unify_all(patterns[1:], nodes[1:], first)
+    elif len(pairs) == 1:
+        yield from _unify(*pairs[0], bound)
+    else:
+        for first in _unify(*pairs[0], dict(bound)):
+            yield from _unify_all(pairs[1:], first)
 
 
 def _may_be(pattern: Node, given: type) -> bool:

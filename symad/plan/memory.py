@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node
 from symad.ops.fused import Fused
 from symad.ops.permute import PermuteDims
 from symad.ops.shape import BroadcastTo, Reshape
-from symad.plan.buffer_assignment import Arrangement, Lifetime, arrange
 from symad.plan.liveness import sharing_of
 from symad.records import dataclass, field
 from symad.types import StructureType, Type
+
+if TYPE_CHECKING:
+    from symad.plan.buffer_assignment import Arrangement
 
 
 class BlockKind(StrEnum):
@@ -172,6 +175,8 @@ def memory_use(
     blocks = _Tracing(graph, placement).blocks(order, copied)
     live = _live(blocks, len(order) + 1)
     made = [block for block in blocks if block.first >= 0]
+    from symad.plan.buffer_assignment import Lifetime, arrange  # not needed to compile numbers
+
     arena = arrange([Lifetime(block.size, block.first, block.last) for block in made])
     return MemoryUse(blocks, live, arena, has_unknown)
 

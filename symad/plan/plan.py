@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, overload
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from symad.plan.memory import MemoryUse, Placement, memory_use
 from symad.records import cached_property, dataclass
 from symad.types import TensorType
 from symad.visible import display_width, visible
+
+_Numbers: TypeAlias = np.ndarray[Any, Any]
 
 
 class Instruction(NamedTuple):
@@ -47,27 +50,31 @@ class Instruction(NamedTuple):
 class Instructions(Sequence[Instruction]):
     """Instructions as numbers, which take little memory: there may be millions.
 
-    Parameters
+    Attributes
     ----------
     nodes : sequence of Node
         The nodes that they compute, in order.
+    outputs : array
+        The register of each result.
+    reads, frees : array
+        The registers that are read, and those that are freed, of one instruction after the other.
+    read_ends, free_ends : array
+        Where those of each instruction end.
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes = nodes
-        self._words = array("i")
-        self._ends = array("l", [0])
-
-    def append(self, *words: int) -> None:
-        """Add the instruction of the next node.
-
-        The words are the output, the input that it overwrites or -1, the inputs, and those freed.
-        """
-        self._words.extend(words)
-        self._ends.append(len(self._words))
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        outputs: _Numbers,
+        reads: tuple[_Numbers, _Numbers],
+        frees: tuple[_Numbers, _Numbers],
+        overwrites: Mapping[int, int],
+    ) -> None:
+        self.nodes, self.outputs, self._overwrites = nodes, outputs, overwrites
+        (self.reads, self.read_ends), (self.frees, self.free_ends) = reads, frees
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return len(self.nodes)
 
     @overload
     def __getitem__(self, step: int) -> Instruction: ...
@@ -78,17 +85,28 @@ class Instructions(Sequence[Instruction]):
         if isinstance(step, slice):
             return tuple([self[k] for k in range(*step.indices(len(self)))])
         step = range(len(self))[step]
-        words = self._words[self._ends[step] : self._ends[step + 1]]
-        single = Instructions(self.nodes[step : step + 1])
-        single.append(*words)
-        return next(iter(single))
+        return next(self._between(step, step + 1))
 
     def __iter__(self) -> Iterator[Instruction]:
-        start, words, new = 0, self._words, tuple.__new__  # twice as fast as calling the class
-        for node, end in zip(self.nodes, self._ends[1:], strict=True):
-            row, frees, start = tuple(words[start:end]), 2 + len(node.inputs), end
-            over = None if row[1] < 0 else row[1]
-            yield new(Instruction, (node, row[2:frees], row[0], row[frees:], over))
+        return self._between(0, len(self))
+
+    def _between(self, start: int, stop: int) -> Iterator[Instruction]:
+        over, new = self._overwrites.get, tuple.__new__  # twice as fast as calling the class
+        nodes, outputs = self.nodes[start:stop], self.outputs[start:stop].tolist()
+        reads = _rows(self.reads, self.read_ends, start, stop)
+        frees = _rows(self.frees, self.free_ends, start, stop)
+        rows = zip(nodes, reads, outputs, frees, map(over, range(start, stop)), strict=True)
+        for row in rows:
+            yield new(Instruction, row)
+
+
+def _rows(values: _Numbers, ends: _Numbers, start: int, stop: int) -> Iterator[tuple[int, ...]]:
+    """Yield the values of each of some instructions."""
+    first = int(ends[start - 1]) if start else 0
+    found, begin = values[first : ends[stop - 1]].tolist() if stop else [], 0
+    for end in (ends[start:stop] - first).tolist():
+        yield tuple(found[begin:end])
+        begin = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +252,10 @@ class _Allocation:
         self.order = [node for node in frugal_order(graph) if node not in known]
         self.over: dict[Node, Node] = {}
         self.count = self._first = len(given)
-        self._numbers = {node: number for number, node in enumerate((*given, *self.order))}
+        values = (*given, *self.order)
+        self._numbers = dict(zip(values, range(len(values)), strict=True))
         self._register = [*range(self.count), *[0] * len(self.order)]
-        self._kept = {self._numbers[node] for node in graph.outputs}
+        self._kept = list(map(self._numbers.__getitem__, graph.outputs))
 
     def registers(self, nodes: Iterable[Node]) -> tuple[int, ...]:
         """Return the registers of nodes."""
@@ -244,40 +263,56 @@ class _Allocation:
 
     def instructions(self, writer: _Overwriting) -> Instructions:
         """Return the instructions in order."""
-        free, found = list[int](), Instructions(self.order)
-        number_of, register = self._numbers.__getitem__, self._register
-        for step, (node, dead) in enumerate(zip(self.order, self._dying(), strict=True)):
-            reads, overwrites = [*map(number_of, node.inputs)], -1
-            if dead and node.type is not _NUMBER:
-                last = [x for x, read in zip(node.inputs, reads, strict=True) if read in dead]
-                taken = writer.input_for(node, last, step)
-                if taken is not None:
-                    self.over[node], overwrites = taken, register[number_of(taken)]
-            value = self._first + step
-            freed = [register[each] for each in dead if each != value]
-            if freed:
-                output = freed.pop()
-                free += freed
-            elif free:
-                output = free.pop()
-            else:
-                output, self.count = self.count, self.count + 1
-            register[value] = output
-            found.append(output, overwrites, *map(register.__getitem__, reads), *freed)
-        return found
+        inputs = [node.inputs for node in self.order]
+        counts = np.fromiter(map(len, inputs), np.intp, len(inputs))
+        number_of = self._numbers.__getitem__
+        reads = np.fromiter(map(number_of, chain.from_iterable(inputs)), np.intp, counts.sum())
+        last = self._last_steps(reads, counts)
+        frees = self._assign(last[self._first :])
+        registers = np.array(self._register, np.int32)
+        over = self._overwrites(writer, last)
+        read = registers[reads], counts.cumsum()
+        return Instructions(self.order, registers[self._first :], read, frees, over)
 
-    def _dying(self) -> list[tuple[int, ...]]:
-        """Return the values that are not needed after each step, in their order."""
-        numbers, first = self._numbers, self._first
-        last = list(range(-first, len(self.order)))
+    def _last_steps(self, reads: _Numbers, counts: _Numbers) -> _Numbers:
+        """Return the last step that needs each value; they end before that for what is kept."""
+        steps, first = len(self.order), self._first
+        last = np.full(first + steps, steps)
+        last[reads] = np.repeat(np.arange(steps), counts)  # of several, the last one counts
+        last[:first] = last[self._kept] = steps
+        return last
+
+    def _assign(self, last: _Numbers) -> tuple[_Numbers, _Numbers]:
+        """Assign the registers of computed values; return those that become free at each step."""
+        ends = np.bincount(last, minlength=len(last))[: len(last)].cumsum().tolist()
+        dying = (np.argsort(last, kind="stable") + self._first).tolist()
+        free, freed, freed_ends, register = list[int](), array("i"), array("l"), self._register
+        begin = 0
+        for value, end in enumerate(ends, self._first):
+            if end > begin:
+                register[value] = register[dying[end - 1]]
+                if end > begin + 1:
+                    more = [register[dead] for dead in dying[begin : end - 1]]
+                    free += more
+                    freed.extend(more)
+                begin = end
+            elif free:
+                register[value] = free.pop()
+            else:
+                register[value], self.count = self.count, self.count + 1
+            freed_ends.append(len(freed))
+        return np.array(freed, np.int32), np.array(freed_ends, np.intp)
+
+    def _overwrites(self, writer: _Overwriting, last: _Numbers) -> dict[int, int]:
+        """Return the registers that steps may write over."""
+        found = {}
         for step, node in enumerate(self.order):
-            for source in node.inputs:
-                last[numbers[source]] = step
-        dying: list[tuple[int, ...]] = [()] * len(self.order)
-        for value in range(first, len(last)):
-            if value not in self._kept:
-                dying[last[value]] += (value,)
-        return dying
+            if node.type is not _NUMBER:
+                dead = [source for source in node.inputs if last[self._numbers[source]] == step]
+                taken = writer.input_for(node, dead, step) if dead else None
+                if taken is not None:
+                    self.over[node], found[step] = taken, self._register[self._numbers[taken]]
+        return found
 
 
 _NUMBER = TensorType(np.dtype("float64"), ())

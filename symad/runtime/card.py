@@ -23,6 +23,8 @@ from symad.visible import visible
 MOST_NODES = 20_000
 """Of a graph whose work is counted for a card."""
 _MOST_ROWS = 20
+_LONGEST_CALL = 160
+"""Characters of a signature."""
 _MOST_MEASURED = 1e7
 """Operations and bytes of a call that is measured for a card."""
 _SECONDS = 2e-3
@@ -53,7 +55,12 @@ def card(function: Any, ran: Graph | None, may_measure: bool) -> str:
         notes.append(_work(function, ran, may_measure))
     table = Table(titles, [row[: len(titles)] for row in rows], notes=notes)
     name = f"<b>{escape(visible(function.name))}</b>, compiled, {function.settings.backend} backend"
-    return f"<div><p>{name}</p>{table.html}</div>"
+    return f"<div><p>{name}</p><p><code>{escape(_call(function))}</code></p>{table.html}</div>"
+
+
+def _call(function: Any) -> str:
+    """Return the signature in one line, cut if it is long."""
+    return visible(f"{function.name}{function.__signature__}", _LONGEST_CALL)
 
 
 def _rows(function: Any, ran: Graph | None) -> Iterator[tuple[str, str, str, str]]:

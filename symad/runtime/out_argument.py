@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import FeedError
-from symad.graph.nested import leaves, leaves_with_paths, matching_leaves
+from symad.graph.nested import is_nested, leaves, leaves_with_paths, matching_leaves
 from symad.types import TensorType, Type, compatible_shapes, dtype_code, format_shape
 
 _Array = np.ndarray[Any, Any]
@@ -37,13 +37,18 @@ class Targets:
 
     def __init__(self, out: Any, template: Any, types: Sequence[Type]) -> None:
         given = matching_leaves(template, out, "out", FeedError)
-        paths = [f"out{path}" for path, _ in leaves_with_paths(template)]
         self._arrays = {i: target for i, target in enumerate(given) if target is not None}
-        self._paths = {i: paths[i] for i in self._arrays}
-        self._types = types
+        self._template, self._types = template, types
         for i, target in self._arrays.items():
-            _check(target, paths[i], types[i])
-        _check_overlaps([(paths[i], target) for i, target in self._arrays.items()])
+            if not _fits(target, types[i]):
+                _check(target, self._paths()[i], types[i])
+        if len(self._arrays) > 1:
+            paths = self._paths()
+            _check_overlaps([(paths[i], target) for i, target in self._arrays.items()])
+
+    def _paths(self) -> list[str]:
+        """Return how the array for each output is written, for messages."""
+        return [f"out{path}" for path, _ in leaves_with_paths(self._template)]
 
     def direct(self, count: int, values: Iterable[Any]) -> list[_Array | None]:
         """Return, for each of ``count`` outputs, an array that may be written to at any time.
@@ -55,7 +60,8 @@ class Targets:
             The arrays that are read meanwhile; a target that may share memory with them is filled
             afterwards.
         """
-        read = [value for value in leaves(list(values)) if isinstance(value, np.ndarray)]
+        given = (leaves(value) if is_nested(value) else (value,) for value in values)
+        read = [value for part in given for value in part if isinstance(value, np.ndarray)]
         found: list[_Array | None] = [None] * count
         for i, target in self._arrays.items():
             if _is_plain(target, self._types[i]) and not _may_share(target, read):
@@ -67,7 +73,7 @@ class Targets:
         for i, target in self._arrays.items():
             type_ = TensorType(target.dtype, np.shape(results[i]))
             if target.shape != type_.shape:
-                raise _misfit(target, self._paths[i], type_)
+                raise _misfit(target, self._paths()[i], type_)
 
     def fill(self, results: Sequence[Any]) -> list[Any]:
         """Return the results, with targets in place of the results written to them."""
@@ -92,6 +98,14 @@ def _may_share(target: _Array, arrays: Iterable[_Array]) -> bool:
 def _is_same(target: _Array, result: Any) -> bool:
     """Return whether the result has been written there; ``direct`` returns subclasses as plain."""
     return result is target or (isinstance(result, np.ndarray) and result.base is target)
+
+
+def _fits(target: Any, type_: Type) -> bool:
+    """Return whether a target is plainly right; :func:`_check` says what is wrong with others."""
+    if type(target) is not np.ndarray or not isinstance(type_, TensorType):
+        return False
+    same = target.shape == type_.shape and target.dtype == type_.dtype  # unknown sizes differ
+    return same and bool(target.flags.writeable)
 
 
 def _check(target: Any, path: str, type_: Type) -> None:

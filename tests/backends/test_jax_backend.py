@@ -497,3 +497,50 @@ def test_softplus_keeps_its_digits_in_the_tail() -> None:
         for found, values in zip(f(tail), (tail, -1 / tail), strict=True):
             want = np.logaddexp(0, values.astype("float64"))
             np.testing.assert_allclose(found, want, rtol=4e-6 if dtype == "float32" else 1e-14)
+
+
+def test_slopes_of_softplus_keep_their_digits() -> None:
+    x = sm.Variable("x", (None,))
+    first = sm.gradients(sm.sum(sm.softplus(x)), x)
+    at = np.array([-700.0, -30, -1e-9, 0, 1e-9, 3, 40, np.inf, -np.inf, np.nan])
+    outputs = [sm.softplus(x), first]
+    found, wanted = (sm.compile([x], outputs, backend=name)(at) for name in ("jax", "numpy"))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14, atol=0)
+    f = sm.to_jax(sm.compile([x], outputs[0]))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(jax.grad(lambda x: f(x).sum())(at), wanted[1], rtol=1e-14)
+
+
+DTYPES = ("float64", "float32", "float16", "int64", "int8", "bool")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_small_results_that_come_as_one_array(seed: int) -> None:
+    """They have their own dtypes, shapes and memory, beside large ones, constants and numbers."""
+    rng = np.random.default_rng(seed)
+    x, i = sm.Variable("x", (4,)), sm.Variable("i", (), "int64")
+    shapes = [(), (), (1,), (0,), (2, 3), (0, 2), (16, 16), (257,), (100, 100)]
+    outputs: list[sm.Node] = [sm.constant(2.5), sm.constant(np.ones(3))][: seed % 3]
+    for k in rng.integers(len(shapes), size=rng.integers(1, 7)):
+        made = sm.broadcast_to(sm.sum(x) + float(k), shapes[k])
+        outputs.append(sm.cast(made, str(rng.choice(DTYPES[: 1 + seed]))))
+    if seed % 2:
+        outputs.append(x[i])
+    at = rng.normal(size=4)
+    nested = {"all": outputs[1:], "first": outputs[0]}
+    f, reference = (sm.compile([x, i], nested, backend=name) for name in ("jax", "numpy"))
+    for _ in range(2):
+        found, wanted = (list(leaves(g(at, 2))) for g in (f, reference))
+        kept = [np.array(a) for a in found]
+        for a, b in zip(found, wanted, strict=True):
+            assert type(a) is type(b)
+            np.testing.assert_allclose(a, b, rtol=1e-3, strict=True)
+        for k, a in enumerate(found):
+            if isinstance(a, np.ndarray):
+                a[...] = 7
+                for b, before in zip(found[k + 1 :], kept[k + 1 :], strict=True):
+                    np.testing.assert_array_equal(b, before)
+    if seed % 2:
+        with pytest.raises(EvaluationError, match="out of bounds"):
+            f(at, 4)

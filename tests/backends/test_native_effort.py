@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from symad.graph.op import OP_CLASSES
 from symad.types import SparseType
 from tests.ops.test_op_table import OPS
 from tests.support.op_checks import build, cases_of
+from tests.support.scalar_graphs import ALL, scalar_graph
 
 pytest.importorskip("llvmlite")
 
 from symad.backends.native import jit, scalar_function  # noqa: E402
 from symad.backends.native.kernels import loops, writer  # noqa: E402
+from symad.backends.native.postponed import PostponedJobs  # noqa: E402
 
 
 @pytest.fixture
@@ -27,6 +30,14 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
     yield
     forget()
+
+
+@pytest.fixture
+def jobs(folder: None, monkeypatch: pytest.MonkeyPatch) -> PostponedJobs:
+    """The code that is to be replaced, none so far."""
+    found = PostponedJobs(pause=1e6)
+    monkeypatch.setattr(jit, "_postponed", lambda: found)
+    return found
 
 
 def forget() -> None:
@@ -58,10 +69,21 @@ def test_ops(name: str, folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert results(built.inputs, outputs, built.arrays) == little
 
 
-@pytest.mark.parametrize(("is_fast", "effort"), [(False, jit.Effort.LOW), (True, FULL)])
-@pytest.mark.parametrize("shape", [(), (7,)], ids=["numbers", "arrays"])
+@pytest.mark.parametrize(
+    ("shape", "is_fast", "effort"),
+    [
+        ((), False, jit.Effort.NONE),
+        ((7,), False, jit.Effort.LOW),
+        ((), True, FULL),
+        ((7,), True, FULL),
+    ],
+)
 def test_fast_arithmetic_is_worth_all_passes(
-    shape: Any, is_fast: bool, effort: jit.Effort, folder: None, monkeypatch: pytest.MonkeyPatch
+    shape: Any,
+    is_fast: bool,
+    effort: jit.Effort,
+    jobs: PostponedJobs,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Terms change places only if LLVM's later passes look at them."""
     efforts: dict[str, jit.Effort] = {}
@@ -76,3 +98,26 @@ def test_fast_arithmetic_is_worth_all_passes(
     f = sm.compile([x], sm.sum(sm.sin(x) + x * x), backend="native", fastmath=is_fast)
     f(np.ones(shape))
     assert efforts.items() >= {("loops" if shape else "function", effort)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_code_of_numbers_that_is_replaced_has_the_same_bits(
+    seed: int, jobs: PostponedJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a function returned before its code was replaced, it returns again."""
+    monkeypatch.setenv("SYMAD_CACHE_DIR", str(tmp_path))
+    made = scalar_graph(seed, 80, ALL, with_gradient=seed % 2 == 0)
+    given = dict(zip(made.graph.inputs, made.values, strict=True))
+    outputs = made.graph.outputs
+    graphs = [sm.Graph(outputs[k : k + 8]) for k in range(0, len(outputs), 8)]
+    functions = [sm.compile(list(g.inputs), list(g.outputs), backend="native") for g in graphs]
+
+    def bits() -> list[list[bytes]]:
+        points = [[given[x] for x in graph.inputs] for graph in graphs]
+        pairs = zip(functions, points, strict=True)
+        return [[np.asarray(value).tobytes() for value in f(*point)] for f, point in pairs]
+
+    before = bits()
+    assert 0 < len(jobs._jobs) <= len(functions)
+    jobs.finish()
+    assert not jobs._jobs and bits() == before

@@ -477,6 +477,33 @@ def test_what_fails_in_numpy_gives_an_error_code(build: Any, message: str) -> No
             expected(node, *arrays)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+def test_singular_matrices_are_found(size: int, dtype: str) -> None:
+    """NumPy decides about what machine code finds: of equal numbers all, of others nearly all."""
+    rng = np.random.default_rng(size)
+    a = sm.Variable("a", (size, size), dtype)
+    f = sm.compile([a], sm.linalg.inv(a), backend="native")
+    found = []
+    for k in range(60):
+        matrix = rng.standard_normal((size, size)).astype(dtype)
+        i, j = rng.choice(size, 2, replace=False)
+        matrix[i] = (1, 2, -0.5)[k % 3] * matrix[j]
+        found.append((_is_singular(np.linalg.inv, matrix), _is_singular(f, matrix)))
+        equal = np.full_like(matrix, matrix[0, 0])
+        assert _is_singular(f, equal) == _is_singular(np.linalg.inv, equal)
+    by_lapack = [native for lapack, native in found if lapack]
+    assert sum(by_lapack) > 0.8 * len(by_lapack) > 0
+
+
+def _is_singular(invert: Any, matrix: Any) -> bool:
+    try:
+        invert(matrix)
+    except (np.linalg.LinAlgError, sm.errors.EvaluationError) as error:
+        return "Singular matrix" in str(error)
+    return False
+
+
 @pytest.mark.parametrize("size", [1, 4, 8])
 def test_pivots_without_an_inverse_are_left_to_numpy(size: int) -> None:
     """The inverse of the smallest number is infinite, but 2e-323 / 5e-324 = 4."""

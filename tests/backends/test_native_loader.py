@@ -113,3 +113,26 @@ def test_a_function_that_nobody_has_is_an_error() -> None:
     assert loader.load(image, code.exported, jit._address_of) is None
     with pytest.raises(InternalError, match="cannot be linked"):
         jit._link(jit._ObjectFile(code.exported, image), "test")
+
+
+CONSTANT = "define i64 @f() {{\n  ret i64 {}\n}}\ndefine i64 @g() {{\n  ret i64 -{}\n}}"
+
+
+def test_code_behind_jumps_is_replaced_and_freed() -> None:
+    """What has the address of a function calls the code of today."""
+    code = jit._compile(CONSTANT.format(3, 5), "test")
+    loaded = loader.load_behind_jumps(code.image, code.exported, jit._address_of)
+    assert loaded is not None
+    memory, addresses = loaded
+    f, g = (ctypes.CFUNCTYPE(ctypes.c_int64)(addresses[name]) for name in "fg")
+    assert (f(), g()) == (3, -5)
+    other = loader.load(jit._compile(CONSTANT.format(7, 11), "test").image, "fg", jit._address_of)
+    assert other is not None
+    loader.redirect(memory, *other)
+    assert (f(), g()) == (7, -11)
+    places = [addresses["f"], other[1]["f"]]
+    del other, loaded
+    gc.collect()
+    assert all(map(mapped, places)) and (f(), g()) == (7, -11)
+    del memory
+    assert not any(map(mapped, places))

@@ -378,9 +378,9 @@ def test_a_child_can_compile_though_other_threads_were_compiling() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:os.fork:RuntimeWarning")
 def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
-    from llvmlite import binding, ir
+    from llvmlite import binding
 
-    jit.optimised_text(ir.Module("first"))
+    jit.optimised_text("")
     lock, is_held = binding.ffi.lib._lock, threading.Event()
 
     def use() -> None:  # as Numba does
@@ -395,7 +395,7 @@ def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
         child = os.fork()
         if child == 0:
             _end_after(20)
-            jit.optimised_text(ir.Module("second"))
+            jit.optimised_text("; second")
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     finally:
@@ -515,7 +515,7 @@ def test_threads_help() -> None:
 @pytest.mark.parametrize("effort", list(jit.Effort))
 def test_pass_managers_are_freed(effort: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of llvmlite inherits an empty method that would have to do so."""
-    from llvmlite import binding, ir
+    from llvmlite import binding
 
     library, freed = binding.ffi.lib, []
 
@@ -528,7 +528,7 @@ def test_pass_managers_are_freed(effort: Any, monkeypatch: pytest.MonkeyPatch) -
         library.LLVMPY_DisposeNewModulePassManger(manager)
 
     monkeypatch.setattr(binding.ffi, "lib", Library())
-    jit.optimised_text(ir.Module("empty"), effort)
+    jit.optimised_text("", effort)
     assert len(freed) == (effort is not jit.Effort.NONE)
 
 

@@ -28,9 +28,9 @@ from symad.plan.plan import make_plan
 from symad.types import TensorType
 from tests.support.per_element import NUMPY_ONLY, arity
 
-ir = pytest.importorskip("llvmlite.ir")
+pytest.importorskip("llvmlite")
 
-from symad.backends.native import scalar_entry, scalar_function  # noqa: E402
+from symad.backends.native import ir, scalar_entry, scalar_function  # noqa: E402
 from symad.backends.native.jit import Latest, compile_module, vector_unit  # noqa: E402
 from symad.backends.native.scalar_builder import (  # noqa: E402
     LLVMScalarBuilder,
@@ -86,8 +86,6 @@ def write_loop(
 ) -> None:
     pointers = [stored(dtype).as_pointer() for dtype in (*dtypes, result)]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [LONG, *pointers]), name)
-    for argument in function.args[1:]:
-        argument.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
     start = builder.block
     head, body, end = (function.append_basic_block() for _ in range(3))
@@ -103,8 +101,7 @@ def write_loop(
     ]
     value = element(LLVMScalarBuilder(builder, lanes), op, values, result).value
     value = builder.zext(value, vector(BYTE, lanes)) if result.kind == "b" else value
-    target = builder.bitcast(builder.gep(function.args[-1], [index]), value.type.as_pointer())
-    builder.store(value, target, align=result.itemsize)
+    builder.store(value, builder.gep(function.args[-1], [index]), align=result.itemsize)
     index.add_incoming(builder.add(index, LONG(max(lanes, 1))), builder.block)
     builder.branch(head)
     builder.position_at_end(end)
@@ -120,8 +117,7 @@ def vector(type_: Any, lanes: int) -> Any:
 
 
 def load(builder: Any, pointer: Any, dtype: np.dtype[Any], lanes: int) -> Any:
-    place = builder.bitcast(pointer, vector(stored(dtype), lanes).as_pointer())
-    value = builder.load(place, align=dtype.itemsize)
+    value = builder.load(pointer, align=dtype.itemsize, typ=vector(stored(dtype), lanes))
     return builder.trunc(value, vector(ir.IntType(1), lanes)) if dtype.kind == "b" else value
 
 

@@ -14,14 +14,15 @@ import pytest
 
 import symad as sm
 from symad.backends.native.kernels.loops import ADDED
-from symad.backends.native.lower import contract, copies, lapack, loops
+from symad.backends.native.kernels.transposition import BAND
+from symad.backends.native.lower import contract, lapack, loops
 from symad.graph.nested import leaves
 
 pytest.importorskip("llvmlite")
 
 Array = np.ndarray[Any, Any]
 BLOCKS = (
-    4, 8, 16, ADDED * 4, ADDED * 8, copies._BAND, lapack._BLOCK, loops._PARTS * loops._ROWS_OF_PART,
+    4, 8, 16, ADDED * 4, ADDED * 8, BAND, lapack._BLOCK, loops._PARTS * loops._ROWS_OF_PART,
 )  # fmt: skip
 SIZES = sorted({size + k for size in BLOCKS for k in (-1, 0, 1)} | {1, 2, 131, 157, 509})
 FEW = [1, 2, 3, 15, 17, 31, 33, 63, 64, 65, 129, 131]

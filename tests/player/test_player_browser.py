@@ -401,6 +401,13 @@ def test_full_screen_and_a_blank_screen(visit: Open, html: str) -> None:
         assert page.is_visible("#say")
 
 
+def test_an_address_shows_a_folded_graph_as_the_steps_do(visit: Open) -> None:
+    page = layers().html
+    seen = f"{VISIBLE}.map((e) => e.id).join(' ')"
+    walked = visit(page).page.evaluate(f"(player.go(player.story.chapters[1].at + 9), {seen})")
+    assert visit(page, fragment="#chapter=2&step=10").page.evaluate(seen) == walked
+
+
 def test_an_address_opens_a_moment(visit: Open, html: str) -> None:
     one = visit(html, fragment="#chapter=2&step=14&x1=3")
     page = one.page

@@ -28,7 +28,8 @@ def squares(**settings: Any) -> sm.Function:
 def test_a_function_that_was_not_called_is_not_compiled_for_its_card() -> None:
     f = squares(backend="numpy")
     text = words(f._repr_html_())
-    assert "|squares|, compiled, numpy backend|" in text and "Not called yet." in text
+    signature = "squares(x: f64[n], *, out=None) -> {'y': f64[], 'slope': f64[n]}"
+    assert f"|squares|, compiled, numpy backend|{signature}|" in text and "Not called yet." in text
     assert "|input|x|f64[n]|parameter|w|f64[]|result['y']|sum(w * x * x)|f64[]|" in text
     assert f._latest is None
 
@@ -93,6 +94,7 @@ def test_a_card_of_many_results_is_cut() -> None:
     f = sm.compile([x], [x * k for k in range(1000)], backend="numpy")
     page = f._repr_html_()
     assert page.count("<tr>") == 21 and "981 more rows" in page
+    assert "…</code>" in page
 
 
 def test_large_functions_are_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

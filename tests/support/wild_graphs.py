@@ -342,8 +342,8 @@ def any_op(b: Builder) -> Node | None:
     return one_of(b, case.sample.call(*[node_like(b, array) for array in arrays]))
 
 
-ENDLESS = ("hyp1f1", "hyp2f1")
-"""SciPy adds up series of these for minutes where their arguments are large."""
+ENDLESS = ("boxcox", "boxcox1p", "exprel", "hyp1f1", "hyp2f1")
+"""SciPy adds up series of these or of their slopes for minutes where arguments are large."""
 
 
 def pick_case(b: Builder) -> Case:

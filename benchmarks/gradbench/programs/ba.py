@@ -1,7 +1,8 @@
 """Bundle adjustment: the errors of observed points, and their sparse Jacobian.
 
-An observation sees 15 of the unknowns.  By these, rows of different observations have no columns in
-common: three products give the whole Jacobian, whose columns then get the numbers of the unknowns.
+An observation sees 15 of the unknowns, and no other observation has a part in its errors.  So the
+slopes of one error of all observations are one gradient, of the sum.  Which unknowns they belong to
+is known before, as in the suite's tools.
 """
 
 from __future__ import annotations
@@ -59,12 +60,12 @@ def seen_by(n: int, m: int, p: int) -> np.ndarray:
     return np.concatenate([camera, point, CAMERA * n + 3 * m + observation[None]])
 
 
-def errors(seen: sm.Node, features: sm.Node) -> tuple[sm.Node, sm.Node]:
-    """Return the reprojection errors, and those of the weights."""
+def errors(seen: sm.Node, features: sm.Node) -> tuple[Vector, sm.Node]:
+    """Return the components of the reprojection errors, and the errors of the weights."""
     *unknowns, weight = list(seen)
     images = projected(unknowns[:CAMERA], unknowns[CAMERA:])
     differences = [weight * (a - b) for a, b in zip(images, features.T, strict=True)]
-    return sm.stack(differences, axis=1), 1 - weight**2
+    return differences, 1 - weight**2
 
 
 def built(given: Input) -> tuple[list[sm.Node], np.ndarray, list[np.ndarray]]:
@@ -81,7 +82,8 @@ def built(given: Input) -> tuple[list[sm.Node], np.ndarray, list[np.ndarray]]:
 
 def objective(given: Input) -> TimedCall:
     (unknowns, features), where, arrays = built(given)
-    y = errors(unknowns[where], features)
+    reprojection, weight = errors(unknowns[where], features)
+    y = sm.stack(reprojection, axis=1), weight
     return TimedCall(sm.compile([unknowns, features], y), arrays, first_errors)
 
 
@@ -89,16 +91,24 @@ def jacobian(given: Input) -> TimedCall:
     (unknowns, features), where, arrays = built(given)
     seen = unknowns[where]
     reprojection, weight = errors(seen, features)
-    y = sm.concatenate([sm.ravel(reprojection), weight])
-    by_seen = sm.compile([unknowns, features], sm.jacobian(y, seen, sparse=True))
+    *slopes, last = [sm.gradients(sm.sum(e), seen).T for e in (*reprojection, weight)]
+    values = sm.concatenate([sm.ravel(sm.stack(slopes, axis=1)), last[:, -1]])
+    compiled = sm.compile([unknowns, features], values)
+    columns, starts = pattern(where)
 
     def by_unknowns(*arrays: np.ndarray) -> sparse.csr_array:
-        matrix = by_seen(*arrays)
-        columns = where.ravel()[matrix.indices]
-        shape = matrix.shape[0], len(arrays[0])
-        return sparse.csr_array((matrix.data, columns, matrix.indptr), shape=shape)
+        shape = len(starts) - 1, len(arrays[0])
+        return sparse.csr_array((compiled(*arrays), columns, starts), shape=shape)
 
     return TimedCall(by_unknowns, arrays, first_elements)
+
+
+def pattern(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of the Jacobian, and where its rows start: errors, then weights."""
+    columns = np.concatenate([np.repeat(where.T, 2, axis=0).ravel(), where[-1]])
+    counts = np.repeat([len(where), 1], [2 * where.shape[1], where.shape[1]])
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return columns.astype(np.int32), starts.astype(np.int32)
 
 
 def first_errors(errors: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
@@ -111,18 +121,10 @@ def first_errors(errors: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
 
 
 def first_elements(matrix: sparse.csr_array) -> dict[str, list]:
-    """Return the first elements, of the first observation, and the last one, as the suite does.
-
-    The suite stores the derivatives of both coordinates by the same unknowns.  symad leaves out the
-    two that are always 0: the column of an image does not depend on the row of its centre.
-    """
-    columns = np.unique(matrix[:2].indices)
-    values = matrix[:2, columns].toarray()
-    counts = np.diff(matrix.indptr)
-    counts[counts > 1] = len(columns)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    """Return the first elements, of the first observation, and the last one, as the suite does."""
+    count = int(matrix.indptr[2])
     return {
-        "rows": [*starts[: values.size].tolist(), int(starts[-1])],
-        "cols": [*columns.tolist() * 2, int(matrix.indices[-1])],
-        "vals": [*values.ravel().tolist(), float(matrix.data[-1])],
+        "rows": [*matrix.indptr[:count].tolist(), int(matrix.indptr[-1])],
+        "cols": [*matrix.indices[:count].tolist(), int(matrix.indices[-1])],
+        "vals": [*matrix.data[:count].tolist(), float(matrix.data[-1])],
     }

@@ -62,7 +62,7 @@ def pointer_code(graph: Graph, signature: str, first: int, is_fast: bool) -> Com
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     """
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     double, pointer = ir.DoubleType(), ir.PointerType()
     kinds = {"double": double, "int": ir.IntType(32), "void": ir.VoidType()}
@@ -101,7 +101,7 @@ def object_code(graph: Graph, name: str, is_fast: bool) -> bytes:
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     """
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     double, pointer, integer = ir.DoubleType(), ir.PointerType(), ir.IntType(64)
     module, status = ir.Module(name), ir.IntType(32)

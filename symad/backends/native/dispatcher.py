@@ -11,7 +11,7 @@ import numpy as np
 
 from symad.backends.base import CallForm, DirectEntry, Key, Mark
 from symad.backends.native.cpython import new_builtin, signature_of
-from symad.backends.native.jit import CompiledModule, Written, stored_module
+from symad.backends.native.jit import CompiledModule, Effort, Written, stored_module
 from symad.backends.native.runtime import runtime
 from symad.backends.native.words import (
     DTYPES,
@@ -39,7 +39,7 @@ def native_dispatcher(form: CallForm, latest: Mark) -> NativeDispatcher | None:
 
 @cache
 def _module() -> CompiledModule:
-    return stored_module("dispatch", _written, "dispatch")
+    return stored_module("dispatch", _written, "dispatch", Effort.QUICK)
 
 
 def _written() -> Written:

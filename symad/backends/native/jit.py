@@ -2,7 +2,7 @@
 
 Machine code is compiled once for all processes (see ``disk.py``).  It is stored under a key made of
 the structure of what it computes: then neither text is written, which takes milliseconds, nor
-llvmlite imported, which takes 30.  Other code is stored under a key made of its text.
+llvmlite imported, which takes 15.  Other code is stored under a key made of its text.
 
 llvmlite is imported on first use.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -29,7 +29,10 @@ import symad.disk as disk
 from symad.backends.native import loader
 from symad.backends.native.signals import DeferredSignals
 from symad.errors import InternalError, MissingExtraError
-from symad.records import dataclass, replace
+from symad.records import cached_property, dataclass, replace
+
+if TYPE_CHECKING:
+    from symad.backends.native.postponed import PostponedJobs
 
 Value = TypeVar("Value")
 
@@ -53,6 +56,14 @@ class Effort(Enum):
     fast as with all passes, which take five times as long."""
     FULL = 3
     """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
+    QUICK = -1
+    """None at first, where such code can be replaced, and low when there is time: a fifth of the
+    time until the first call.  For code of which some runs once in a call."""
+
+    @property
+    def level(self) -> int:
+        """That of LLVM's code generator."""
+        return Effort.LOW.value if self is Effort.QUICK else self.value
 
     @staticmethod
     def of_arithmetic(is_fast: bool) -> Effort:
@@ -144,11 +155,41 @@ class VectorUnit:
     letter: str
 
 
-@dataclass(frozen=True, slots=True)
 class _Host:
-    target: str
-    machines: Mapping[Effort, Any]
-    linker: Any
+    """What LLVM makes code with, on this machine.
+
+    Attributes
+    ----------
+    target : str
+        What the machine code depends on.
+    """
+
+    def __init__(self, flags: str) -> None:
+        binding = _binding()
+        versions = binding.llvm_version_info, binding.get_process_triple()
+        self.target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
+        self._flags = flags
+        self._machines: dict[Effort, Any] = {}
+
+    def machine(self, effort: Effort) -> Any:
+        """Return what emits code with an effort."""
+        if effort not in self._machines:
+            self._machines[effort] = self._new_machine(effort.level)
+        return self._machines[effort]
+
+    @cached_property
+    def linker(self) -> Any:
+        """LLVM's linker, which symad's own loader replaces on most systems."""
+        for library in _MATH_LIBRARIES:
+            _load(_binding(), library)
+        machine = self._new_machine(3)  # it will belong to the linker
+        return _binding().create_lljit_compiler(machine, suppress_errors=True)
+
+    def _new_machine(self, level: int) -> Any:
+        binding = _binding()
+        return binding.Target.from_default_triple().create_target_machine(
+            cpu=binding.get_host_cpu_name(), features=self._flags, opt=level, jit=True
+        )
 
 
 @cache
@@ -223,15 +264,17 @@ def add_symbol(name: str, address: int) -> None:
         _ADDED[name] = address
 
 
+@cache
 def _binding() -> Any:
+    from symad.backends.native.light_llvmlite import llvmlite_binding
+
     try:
-        import llvmlite.binding
+        return llvmlite_binding()
     except ImportError:
         raise MissingExtraError(
             "native code needs llvmlite, which is not installed",
             remedy='Install it with: pip install "symad[native]"; or use backend="numpy".',
         ) from None
-    return llvmlite.binding
 
 
 def _host() -> _Host:
@@ -248,18 +291,8 @@ def _make_host() -> _Host:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         features = binding.get_host_cpu_features()
-        for library in _MATH_LIBRARIES:
-            _load(binding, library)
         # Vectors of full width, even if LLVM prefers half of it.
-        flags = features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
-        machines = {effort: _target_machine(binding, flags, effort.value) for effort in Effort}
-        # The linker takes ownership of its target machine, so a second one is needed.
-        linker = binding.create_lljit_compiler(
-            _target_machine(binding, flags, 3), suppress_errors=True
-        )
-        versions = binding.llvm_version_info, machines[Effort.FULL].triple
-        target = f"{binding.get_host_cpu_name()} {flags} {versions!r}"
-        return _Host(target, machines, linker)
+        return _Host(features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else ""))
 
 
 def hold_in_forks(lock: Any) -> None:
@@ -301,12 +334,6 @@ class Latest(Generic[Value]):
         return value
 
 
-def _target_machine(binding: Any, features: str, level: int) -> Any:
-    return binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=features, opt=level, jit=True
-    )
-
-
 def _vector_unit(features: Any) -> VectorUnit:
     if features.get("avx512f"):
         unit = VectorUnit(512, "e")
@@ -332,7 +359,8 @@ def _load(binding: Any, library: str) -> None:
 _serial = itertools.count()
 
 
-class _Loaded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Loaded:
     """Machine code in memory: ``memory`` is a weak reference, which says whether it is in use.
 
     ``tracker`` is what llvmlite's linker needs to unload the code, or ``None``.
@@ -362,7 +390,7 @@ def compile_module(
 
     Parameters
     ----------
-    ir : llvmlite.ir.Module or str
+    ir : Module or str
         Functions with bodies are exported unless they are ``internal`` or ``private``.
     name : str
         For error messages.
@@ -382,15 +410,54 @@ def compile_module(
     text = str(ir)
     key = key or key_of(text, effort)
     is_portable = _is_portable(text)
+    _postponed().is_busy.set()
     with _llvm():
         known = _known(key, name) if is_portable else _loaded_module(key, name)
         if known is not None:
             return replace(known, notes=tuple(notes))
+        if effort is Effort.QUICK:
+            quick = _compiled_quickly(key, text, name, tuple(notes)) if is_portable else None
+            if quick is not None:
+                return quick
+            effort = Effort.LOW
         code = replace(_compile(text, name, effort), notes=tuple(notes))
         made = _load_code(key, code, name)
         if is_portable:
             disk.store(key, _pack(code))
     return made if is_portable else replace(made, key="")
+
+
+def _compiled_quickly(
+    key: str, text: str, name: str, notes: tuple[str, ...]
+) -> CompiledModule | None:
+    """Return code that is replaced when there is time; ``None`` if that is impossible."""
+    if not loader.is_for_this_machine() or not _postponed().has_room:
+        return None
+    code = _compile(text, name, Effort.NONE)
+    loaded = loader.load_behind_jumps(code.image, code.exported, _address_of)
+    if loaded is None:
+        return None
+    memory, addresses = loaded
+    kept = weakref.ref(memory)
+
+    def improve() -> None:
+        with _llvm():
+            better = replace(_compile(text, name, Effort.LOW), notes=notes)
+            disk.store(key, _pack(better))
+            memory, other = kept(), loader.load(better.image, better.exported, _address_of)
+            if memory is not None and other is not None:
+                loader.redirect(memory, *other)
+
+    _postponed().add(improve)
+    _loaded[key] = _Loaded(kept, addresses, None, notes)
+    return CompiledModule(name, memory, addresses, notes, key)
+
+
+@cache
+def _postponed() -> PostponedJobs:
+    from symad.backends.native.postponed import PostponedJobs
+
+    return PostponedJobs()
 
 
 Written = tuple[Any, Iterable[str]]
@@ -502,7 +569,7 @@ def _compile(text: str, name: str, effort: Effort = Effort.LOW) -> _ObjectFile:
         for function in module.functions
         if not function.is_declaration and function.linkage not in hidden
     )
-    return _ObjectFile(exported, _host().machines[effort].emit_object(module))
+    return _ObjectFile(exported, _host().machine(effort).emit_object(module))
 
 
 def object_file(ir: Any, name: str, effort: Effort = Effort.LOW) -> bytes:
@@ -510,7 +577,7 @@ def object_file(ir: Any, name: str, effort: Effort = Effort.LOW) -> bytes:
     with _llvm() as binding:
         module = _optimised(ir, name, effort)
         target = binding.Target.from_default_triple()
-        machine = target.create_target_machine(opt=effort.value, reloc="pic", codemodel="small")
+        machine = target.create_target_machine(opt=effort.level, reloc="pic", codemodel="small")
         made: bytes = machine.emit_object(module)
         return made
 
@@ -521,12 +588,12 @@ def optimised_text(ir: Any, effort: Effort = Effort.LOW) -> str:
         return str(_optimised(ir, "text", effort))
 
 
-def _parsed(ir: Any, name: str) -> Any:
+def _parsed(ir: Any, name: str, effort: Effort) -> Any:
     """Return a module for this machine, parsed and checked."""
     binding, host = _binding(), _host()
     try:
         module = binding.parse_assembly(str(ir))
-        machine = host.machines[Effort.FULL]
+        machine = host.machine(effort)
         module.triple, module.data_layout = machine.triple, str(machine.target_data)
         module.verify()
     except RuntimeError as error:
@@ -537,13 +604,13 @@ def _parsed(ir: Any, name: str) -> Any:
 
 def _optimised(ir: Any, name: str, effort: Effort) -> Any:
     """Return a module, parsed and optimised for this machine."""
-    binding, module = _binding(), _parsed(ir, name)
+    binding, module = _binding(), _parsed(ir, name, effort)
     if effort is Effort.NONE:
         return module
     options = binding.create_pipeline_tuning_options()
     for option, value in _OPTIONS.items():
         setattr(options, option, value)
-    builder = binding.create_pass_builder(_host().machines[effort], options)
+    builder = binding.create_pass_builder(_host().machine(effort), options)
     if effort is Effort.FULL:
         manager = builder.getModulePassManager()
     else:

@@ -11,11 +11,16 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
+
+from symad.records import dataclass
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _MAGIC = b"\x7fELF\2\1"  # of 64 bits, little-endian
@@ -25,11 +30,14 @@ _WRITTEN, _LOADED = 1, 2
 _UNDEFINED = 0
 _ABSOLUTE = 1
 """The only relocation type in LLVM's large code model: a 64-bit address."""
+_JUMP = struct.Struct("<2sQ6s")
+"""``mov r11, place; jmp [r11]``, and ``int3`` up to 16 bytes; calls do not preserve r11."""
 
 _Find = Callable[[str], int | None]
 
 
-class _ElfSection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _ElfSection:
     name: int
     kind: int
     flags: int
@@ -44,6 +52,12 @@ class _ElfSection(NamedTuple):
 
 class _Unknown(Exception):
     """The object file contains something that this loader does not support."""
+
+
+@cache
+def is_for_this_machine() -> bool:
+    """Return whether this system and processor are those whose object files are loaded here."""
+    return sys.platform == "linux" and os.uname().machine == "x86_64"
 
 
 def load(
@@ -64,7 +78,7 @@ def load(
     tuple or None
         ``None`` if another linker is needed.
     """
-    if sys.platform != "linux" or not image.startswith(_MAGIC):
+    if not is_for_this_machine() or not image.startswith(_MAGIC):
         return None
     header = _HEADER.unpack_from(image)
     if header[1:3] != (_RELOCATABLE, _X86_64):
@@ -76,6 +90,41 @@ def load(
         return None
 
 
+def load_behind_jumps(
+    image: bytes, exported: Collection[str], address_of: _Find
+) -> tuple[Any, Mapping[str, int]] | None:
+    """Return code as :func:`load` does, but at addresses that :func:`redirect` can lead elsewhere.
+    """
+    loaded = load(image, exported, address_of)
+    if loaded is None:
+        return None
+    memory, targets = loaded
+    places = (ctypes.c_uint64 * len(targets))(*targets.values())
+    first, size = ctypes.addressof(places), _JUMP.size
+    code, base = _writable_memory(size * len(targets))
+    for k in range(len(targets)):
+        _JUMP.pack_into(code, size * k, b"\x49\xbb", first + 8 * k, b"\x41\xff\x23" + 3 * b"\xcc")
+    _make_executable(base, len(code))
+    # The garbage collector does not look into arrays.
+    kept = np.array([tuple(targets), places, code, memory, None], object)
+    return kept, {name: base + size * k for k, name in enumerate(targets)}
+
+
+def redirect(kept: Any, memory: Any, addresses: Mapping[str, int]) -> None:
+    """Make the addresses of code behind jumps lead to other code from now on.
+
+    Parameters
+    ----------
+    kept
+        The memory of the code behind jumps; what runs there meanwhile ends there.
+    memory, addresses
+        Those of the other code.
+    """
+    names, places, *_ = kept
+    kept[-1] = memory
+    places[:] = [addresses[name] for name in names]
+
+
 def _records(form: str, image: bytes, offset: int, count: int) -> Iterator[tuple[Any, ...]]:
     size = struct.calcsize(form)
     return struct.iter_unpack(form, image[offset : offset + count * size])
@@ -85,9 +134,7 @@ def _load(
     image: bytes, sections: list[_ElfSection], exported: Collection[str], address_of: _Find
 ) -> tuple[Any, Mapping[str, int]]:
     offsets, size = _placed(sections)
-    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    memory = mmap.mmap(-1, size, private, mmap.PROT_READ | mmap.PROT_WRITE)
-    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    memory, base = _writable_memory(size)
     for index, offset in offsets.items():
         begin, length = sections[index].offset, sections[index].size
         memory[offset : offset + length] = image[begin : begin + length]
@@ -134,6 +181,13 @@ def _placed(sections: list[_ElfSection]) -> tuple[dict[int, int], int]:
         offsets[index] = size
         size += section.size
     return offsets, max(size, 1)
+
+
+def _writable_memory(size: int) -> tuple[mmap.mmap, int]:
+    """Return new memory, and its address."""
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    memory = mmap.mmap(-1, size, private, mmap.PROT_READ | mmap.PROT_WRITE)
+    return memory, ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
 def _make_executable(address: int, size: int) -> None:

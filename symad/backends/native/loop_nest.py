@@ -8,7 +8,7 @@ computed between the stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
@@ -18,9 +18,9 @@ import numpy as np
 
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernel_call import contiguous_strides
-from symad.backends.native.kernels.vectors import gathers
+from symad.backends.native.kernels.transposition import block_of
+from symad.backends.native.kernels.vectors import MOST_APART, gathers
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar, element, llvm_type
-from symad.disk import formulas_of, remembered
 from symad.graph.node import Constant, Node
 from symad.ops.arithmetic import FloorDivide, Fmod, Mod
 from symad.ops.base import PerElement
@@ -29,10 +29,13 @@ from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze
 from symad.passes.fuse import Shape, reduced_axes, shape_of
-from symad.records import cached_property, dataclass
+from symad.records import dataclass
 
 RAGGED_ROW = 4096
 """The row length if all operands are one contiguous line, which is split into rows."""
+
+_SHORT_ROW = 12
+"""Up to this length, vectors hold an element of several rows, not several elements of a row."""
 
 _LEAST_ROW = 32
 """Shorter rows cost more than a copy that makes one line of them."""
@@ -68,16 +71,7 @@ def has_code(op: Fused) -> bool:
 @lru_cache(maxsize=4096)
 def cost_of(op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]) -> int | None:
     """Return the estimated instructions per element, or ``None`` if there is no code."""
-    formulas = formulas_of([op])
-    question = None if formulas is None else ("cost", op, dtypes, dtype, formulas)
-    cost = remembered(question, lambda: str(_counted_cost(op, dtypes, dtype)))
-    return None if cost == "None" else int(cost)
-
-
-def _counted_cost(
-    op: PerElement, dtypes: tuple[np.dtype[Any], ...], dtype: np.dtype[Any]
-) -> int | None:
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     try:
         types = [llvm_type(source) for source in dtypes]
@@ -87,13 +81,15 @@ def _counted_cost(
         element(LLVMScalarBuilder(builder), op, operands, dtype)
     except NotImplementedError:
         return None
-    return sum(_cost_of_instruction(i) for block in probe.blocks for i in block.instructions)
+    lines = [str(line) for block in probe.blocks for line in block.instructions]
+    return sum(map(_cost_of_instruction, lines))
 
 
-def _cost_of_instruction(instruction: Any) -> int:
-    if instruction.opname == "call":
-        return 1 if instruction.callee.name.startswith("llvm.") else _CALL
-    return _DIVISION if "div" in instruction.opname else 1
+def _cost_of_instruction(line: str) -> int:
+    code = line.partition(" = ")[2] or line
+    if code.startswith("call "):
+        return 1 if '@"llvm.' in code else _CALL
+    return _DIVISION if "div " in code else 1
 
 
 class ValueKind(Enum):
@@ -156,10 +152,9 @@ class Nest:
         self.loops = [[n for n in self.computed if n in wanted] for wanted in made]
         self.stored = [n for n in self.computed if n in stored]
 
-    @cached_property
-    def lanes(self) -> int:
-        """The number of elements that are computed at once."""
-        return vector_unit().bits // (8 * self._widest())
+    def lanes(self, are_rows: bool) -> int:
+        """Return the number of elements, or else of rows, that are computed at once."""
+        return vector_unit().bits // (8 * self._widest([self.computed] if are_rows else self.loops))
 
     def _kind(self, node: Node) -> ValueKind:
         if not isinstance(node.op, Reduction):
@@ -242,9 +237,9 @@ class Nest:
                     pending.append(source)
         return made, stored
 
-    def _widest(self) -> int:
+    def _widest(self, loops: Sequence[Sequence[Node]]) -> int:
         """Return the largest element size in registers, in bytes: float16 is computed wider."""
-        looped = [node for loop in self.loops for node in loop]
+        looped = [node for loop in loops for node in loop]
         nodes = [*looped, *(source for node in looped for source in node.inputs)]
         dtypes = {node.dtype for node in nodes}
         return max((4 if d == "float16" else d.itemsize for d in dtypes), default=8)
@@ -304,8 +299,15 @@ class Read:
 
     @property
     def jumps(self) -> bool:
-        """Whether the elements of a row are apart, so that the code needs to know their step."""
-        return self.inner not in (0, 1, -1)
+        """Whether the elements of a row are far apart: their step is no part of the code."""
+        return not -1 <= self.inner <= MOST_APART
+
+    def across(self, row: int) -> Across:
+        """Return how rows of this length follow one another along the last outer axis."""
+        if self.outer[-1] == 0:
+            return Across.SAME
+        follows = self.inner in (0, 1) and self.outer[-1] == (row if self.inner else 1)
+        return Across.NEXT if follows else Across.APART
 
 
 def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
@@ -333,7 +335,15 @@ def readable(nest: Nest, given: Mapping[Node, Shape]) -> dict[Node, Shape]:
         row, step = sizes[split:], _step(sizes[split:], steps[split:])
         if not fits or step is None or not _reads_at(step, math.prod(row), source.dtype):
             del found[source]
+        elif step and _is_transposed(math.prod(row), sizes[:split], steps[:split], source.dtype):
+            del found[source]
     return found
+
+
+def _is_transposed(row: int, outer: Shape, steps: Shape, dtype: np.dtype[Any]) -> bool:
+    """Return whether a copy by blocks, which turns columns into rows, is quicker than reads."""
+    along = (size for size, step in zip(outer, steps, strict=True) if step == 1)
+    return min(row, max(along, default=0)) >= block_of(dtype.itemsize)
 
 
 def _reads_at(step: int, length: int, dtype: np.dtype[Any]) -> bool:
@@ -341,6 +351,17 @@ def _reads_at(step: int, length: int, dtype: np.dtype[Any]) -> bool:
     is_near = abs(step * dtype.itemsize) < _LINE or length <= _MOST_LINES
     backwards = step == -1 and dtype.kind in "iuf"
     return step in (0, 1) or backwards or (is_near and gathers(dtype))
+
+
+class Across(Enum):
+    """How the elements that a read takes from row to row lie in memory."""
+
+    SAME = "same"
+    """Every row reads the same."""
+    NEXT = "next"
+    """One row begins where the one before ends."""
+    APART = "apart"
+    """Rows are anywhere."""
 
 
 class NestLayout:
@@ -360,6 +381,10 @@ class NestLayout:
         The length of a row.
     is_line : bool
         Whether everything is one line, split into rows, of which the last may be shorter.
+    has_short_rows : bool
+        Whether each lane of a vector computes a row along the last outer axis.
+    lanes : int
+        The number of elements, or else of rows, that are computed at once.
     reads : list of Read
     read_of : dict
         By user and source, the index in ``reads``.
@@ -392,10 +417,20 @@ class NestLayout:
             Read(slot, its[-1] if its[split:] else 0, tuple(s[i] for _, s in outer), awkward)
             for i, (slot, its, awkward) in enumerate(found)
         ]
+        self.has_short_rows = self._takes_rows_at_once(nest)
+        self.lanes = nest.lanes(self.has_short_rows)
         self.is_line = nest.split is None and not self.outer
         if self.is_line:
             self.row = RAGGED_ROW
             self.reads = [Read(r.slot, r.inner, (r.inner * self.row,), False) for r in self.reads]
+
+    def _takes_rows_at_once(self, nest: Nest) -> bool:
+        """Return whether each lane of a vector computes a row: they are short, and many."""
+        if not 1 < self.row <= _SHORT_ROW or not self.outer:
+            return False
+        if self.outer[-1] < nest.lanes(True) or not gathers(np.dtype(float)):
+            return False
+        return all(node.dtype != "float16" for node in (*nest.computed, *nest.body.inputs))
 
     def reads_in_order(self, read: Read) -> bool:
         """Return whether a read takes consecutive elements, in the order of the outputs."""
@@ -406,8 +441,9 @@ class NestLayout:
 
     @property
     def rows(self) -> int:
-        """The number of rows."""
-        return -(-self.elements // self.row)
+        """The number of rows, or of lines of short rows, which parts divide."""
+        of_line = self.outer[-1] if self.has_short_rows and len(self.outer) > 1 else 1
+        return -(-self.elements // (self.row * of_line))
 
 
 def _even_from(sizes: Shape, strides: list[Shape]) -> int:

@@ -45,7 +45,7 @@ class _LoopWriter(ObjectWriter):
     """Writes the module.  All functions return 0, 1 for a failure, -1 for a raised exception."""
 
     def __init__(self) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         super().__init__(ir.Module("loops"))
         self._kernel = ir.FunctionType(self.word, [self.pointer]).as_pointer()

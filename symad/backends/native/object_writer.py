@@ -49,14 +49,14 @@ class ObjectWriter:
 
     Attributes
     ----------
-    module : llvmlite.ir.Module
-    builder : llvmlite.ir.IRBuilder
+    module : Module
+    builder : IRBuilder
         Appends to the function that was begun last.
     word, int, byte, pointer : LLVM types
     """
 
     def __init__(self, module: Any) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         self._ir = ir
         self.module = module

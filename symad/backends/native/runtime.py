@@ -25,7 +25,7 @@ from functools import cache
 from typing import Any
 
 from symad.backends.native.cpython import can_read_arrays, declare_array_functions, new_builtin
-from symad.backends.native.jit import CompiledModule, Written, stored_module
+from symad.backends.native.jit import CompiledModule, Effort, Written, stored_module
 from symad.backends.native.words import Table
 from symad.records import cached_property
 
@@ -35,7 +35,7 @@ class Runtime:
 
     def __init__(self) -> None:
         declare_array_functions()
-        self._module = stored_module("runtime", _written, "runtime")
+        self._module = stored_module("runtime", _written, "runtime", Effort.QUICK)
         self._enter = self._module.address("enter")
         signature = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
         self.run = signature(self._module.address("run"))
@@ -43,7 +43,7 @@ class Runtime:
     @cached_property
     def parts(self) -> Parts:
         """The machine code of calls in parts."""
-        return Parts(stored_module("parts", _written_parts, "parts"))
+        return Parts(stored_module("parts", _written_parts, "parts", Effort.QUICK))
 
     def entry(self, table: Table, convention: Table, *kept: Any) -> Any:
         """Return a built-in function over a table, which keeps everything that is passed."""

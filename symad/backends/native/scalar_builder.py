@@ -71,7 +71,7 @@ def llvm_type(dtype: np.dtype[Any]) -> Any:
     NotImplementedError
         For float16 on processors that cannot convert it.
     """
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     if dtype.kind == "b":
         return ir.IntType(1)
@@ -88,11 +88,11 @@ def has_type(dtype: np.dtype[Any]) -> bool:
 
 
 class LLVMScalarBuilder:
-    """Appends to the block of an ``llvmlite.ir.IRBuilder``.
+    """Appends to the block of an ``IRBuilder``.
 
     Parameters
     ----------
-    builder : llvmlite.ir.IRBuilder
+    builder : IRBuilder
     lanes : int
         The number of elements that are computed at once, as vectors; 0 for one scalar.
     is_fast : bool
@@ -106,7 +106,7 @@ class LLVMScalarBuilder:
 
     def type_of(self, dtype: np.dtype[Any]) -> Any:
         """Return the LLVM type of values of ``dtype``."""
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         type_ = llvm_type(dtype)
         return ir.VectorType(type_, self.lanes) if self.lanes else type_
@@ -153,7 +153,7 @@ class LLVMScalarBuilder:
 
     def _known_number(self, x: Scalar) -> int | None:
         """Return the integer in all lanes of a vector, if it is a constant."""
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         if not self.lanes or not isinstance(x.value, ir.Constant):
             return None
@@ -328,7 +328,7 @@ class LLVMScalarBuilder:
 
     def scale(self, x: Scalar, n: Scalar) -> Scalar:
         """Return x 2ⁿ of vectors of floats, rounded once; ``n`` holds integers as floats."""
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         every_lane, as_set = ir.IntType(self.lanes)(-1), ir.IntType(32)(4)
         operands = [x.value, n.value, x.value, every_lane, as_set]
@@ -363,7 +363,7 @@ class LLVMScalarBuilder:
 
     def repeat(self, x: Scalar) -> Scalar:
         """Return a vector whose lanes are all ``x``."""
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         if isinstance(x.value, ir.Constant) and x.dtype.kind in "iu":  # it may be a divisor
             return Scalar(self.type_of(x.dtype)([x.value] * self.lanes), x.dtype)
@@ -410,7 +410,7 @@ class LLVMScalarBuilder:
         form = _vector_form(name, 8 * dtype.itemsize, self.lanes, len(values))
         if form is not None:
             return self.builder.call(self._declare(form, self.type_of(dtype), values), values)
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         result, index = values[0], ir.IntType(32)
         for lane in range(self.lanes):
@@ -421,7 +421,7 @@ class LLVMScalarBuilder:
 
     def _function(self, name: str, make: Callable[..., Scalar], *arguments: Scalar) -> Scalar:
         """Call a function that ``make`` writes; LLVM puts short ones in place of the call."""
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         dtype, values = arguments[0].dtype, [argument.value for argument in arguments]
         full = f"{name}.{self._suffix(dtype)}"
@@ -439,7 +439,7 @@ class LLVMScalarBuilder:
 
     def _declare(self, name: str, result: Any, operands: Sequence[Any]) -> Any:
         """Return a function of such operands, declared as free of side effects."""
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         module = self.builder.module
         if name in module.globals:

@@ -12,9 +12,10 @@ with all passes, and called; so all bits are those of other programs.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from symad.backends.native.jit import Effort, Latest, compile_module
 from symad.backends.native.scalar_builder import (
@@ -25,8 +26,8 @@ from symad.backends.native.scalar_builder import (
 )
 from symad.backends.native.scalar_instructions import InstructionCode, Operation
 from symad.backends.native.scalar_program import (
+    Operations,
     OperationStep,
-    OperationSteps,
     ScalarProgram,
     new_program,
 )
@@ -44,7 +45,7 @@ _TRUTH = "i1"
 
 _WORDS = "I"
 _EXPORTED = "instruction"
-_NAME = re.compile(r'%"(x\d+|\.\d+)"')
+_NAME = re.compile(r"%(x\d+|\.\d+)")
 
 
 def chunked_program(plan: Plan, is_fast: bool) -> ScalarProgram:
@@ -55,13 +56,14 @@ def chunked_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     NotImplementedError
         If an op has no native code.
     """
-    writer, steps = _ChunksWriter(), OperationSteps(plan, is_fast)
-    for step in steps:
-        writer.add(steps.operations, step)
+    operations = Operations(plan, is_fast)
+    writer = _ChunksWriter(operations.kinds)
+    for step in operations:
+        writer.add(step)
     module = compile_module(writer.text(), "scalar chunks", Effort.NONE)
     whole = InstructionCode(module.address(_EXPORTED), module)
     codes = [whole, *writer.called]
-    return new_program(plan, array(_WORDS, [0]), codes, len(plan.instructions))
+    return new_program(plan, np.zeros(1, _WORDS), codes, len(plan.instructions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ _functions: Latest[InstructionCode] = Latest(512)
 
 def _function_of(operation: Operation) -> Any:
     """Return the module of an operation as a function of values."""
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     types = [llvm_type(dtype) for dtype in operation.operands]
     module = ir.Module("operation")
@@ -104,7 +106,7 @@ def _function_of(operation: Operation) -> Any:
     function = ir.Function(module, signature, "operation")
     keep_calls(function)
     for number, argument in enumerate(function.args):
-        argument.name = f"x{number}"
+        argument.text = f"%x{number}"
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     scalars = LLVMScalarBuilder(builder, 0, operation.is_fast)
     operands = map(Scalar, function.args, operation.operands)
@@ -156,9 +158,8 @@ class _ChunksWriter:
         The functions that are called through the table, where their indices start at 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Sequence[Operation]) -> None:
         self.called: list[InstructionCode] = []
-        self._templates: list[_Template] = []
         self._indices: dict[int, int] = {}
         self._declared: dict[str, None] = {}
         self._parts: list[str] = []
@@ -166,12 +167,11 @@ class _ChunksWriter:
         self._values: dict[int, str] = {}
         self._types: dict[int, str] = {}
         self._length = self._names = self._chunks = 0
+        self._templates = [self._template(*each) for each in enumerate(operations)]
 
-    def add(self, operations: Sequence[Operation], step: OperationStep) -> None:
+    def add(self, step: OperationStep) -> None:
         """Write an operation."""
-        while len(self._templates) < len(operations):
-            self._templates.append(self._template(operations[len(self._templates)]))
-        number, output, inputs, frees, _ = step
+        number, output, inputs, frees = step
         template = self._templates[number]
         operands = [*map(self._value, inputs, template.operands)]
         name = self._new_name()
@@ -197,12 +197,12 @@ class _ChunksWriter:
         main = f"define i32 @{_EXPORTED}(ptr %0, ptr %memory, ptr %table) {{\n"
         return "\n".join([*self._declared, *self._parts, f"{main}{calls}  ret i32 0\n}}\n"])
 
-    def _template(self, operation: Operation) -> _Template:
+    def _template(self, number: int, operation: Operation) -> _Template:
         template = _templates.get(operation, lambda: _template_of(operation))
         self._declared.update(dict.fromkeys(template.declared))
         if template.lines is None:
             self.called.append(_code_of(operation))
-            self._indices[len(self._templates)] = len(self.called)
+            self._indices[number] = len(self.called)
         return template
 
     def _new_name(self) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.cpython import Fallback, can_count_references, new_builtin
-from symad.backends.native.jit import CompiledModule, Latest, compile_module
+from symad.backends.native.jit import CompiledModule, Effort, Latest, compile_module
 from symad.backends.native.object_writer import NumberFunctionWriter, is_recyclable
 from symad.backends.native.scalar_builder import LLVMScalarBuilder
 from symad.backends.native.scalar_instructions import SLOT
@@ -122,12 +122,12 @@ def _kind_of(plan: Plan, outputs: Any) -> _EntryKind:
 
 
 def _compile(kind: _EntryKind) -> _EntryCode:
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     module = ir.Module("scalar program")
     writer = ProgramFunctionWriter(module, kind)
     writer.write()
-    return _EntryCode(compile_module(module, "scalar program"), writer.kept())
+    return _EntryCode(compile_module(module, "scalar program", Effort.QUICK), writer.kept())
 
 
 class ProgramFunctionWriter(NumberFunctionWriter):

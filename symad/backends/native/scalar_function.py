@@ -171,14 +171,14 @@ def _code_for(plan: Plan, outputs: Any, is_fast: bool) -> NumberCode | None:
     notes = {id(value): note for note, value in reversed(objects.items())}
 
     def make() -> tuple[Any, list[str]]:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         module = ir.Module("function")
         writer = NumberFunctionWriter(module, EXPORTED, is_fast)
         writer.finish(outputs, _results(writer, plan))
         return module, [notes.get(id(value)) or str(value) for value in writer.kept()]
 
-    structure, effort = None, Effort.of_arithmetic(is_fast)
+    structure, effort = None, Effort.FULL if is_fast else Effort.QUICK
     formulas = formulas_of(node.op for node in plan.order)
     if formulas is not None and all(type(key) in (str, int) for key in keys_of(outputs)):
         structure = _structure_of(plan, outputs, is_fast), can_count_references(), formulas
@@ -208,7 +208,6 @@ def _results(writer: NumberFunctionWriter, plan: Plan) -> list[Scalar]:
 
 def _is_plain(plan: Plan) -> bool:
     """Return whether a plan has only scalars, and ops that are defined for one element."""
-    nodes = [*plan.graph.inputs, *plan.graph.nodes]
-    return all(
-        isinstance(node.type, TensorType) and node.type.shape == () for node in nodes
-    ) and all(isinstance(node.op, PerElement) for node in plan.order)
+    types, kinds = plan.graph.types(), {type(node.op) for node in plan.order}
+    are_scalars = all(isinstance(type_, TensorType) and type_.shape == () for type_ in types)
+    return are_scalars and all(issubclass(kind, PerElement) for kind in kinds)

@@ -183,7 +183,7 @@ class _InstructionWriter(ObjectWriter):
     """Writes an instruction: a function of a program, the memory and the table of addresses."""
 
     def __init__(self) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         super().__init__(ir.Module(_EXPORTED))
         pointers = [self.pointer] * 3

@@ -7,7 +7,6 @@ instruction of the plan, without LLVM.
 from __future__ import annotations
 
 import ctypes
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from symad.backends.native.scalar_instructions import (
 from symad.backends.numpy import failure_of
 from symad.graph.node import Node
 from symad.ops.adjoint import AddN
-from symad.plan.plan import Plan
+from symad.plan.plan import Instructions, Plan
 from symad.records import dataclass
 
 _Array = np.ndarray[Any, Any]
@@ -118,19 +117,16 @@ def _slot(memory: int, slot: int, dtype: np.dtype[Any]) -> _Array:
 
 def scalar_program(plan: Plan, is_fast: bool) -> ScalarProgram:
     """Return the program of a plan of numbers; what has no native code is computed by NumPy."""
-    assembler = _Assembler()
-    steps = OperationSteps(plan, is_fast)
-    for step in steps:
-        assembler.append(steps.operations, step)
-    return new_program(plan, assembler.finished(), assembler.table, assembler.count)
+    assembler = _Assembler(Operations(plan, is_fast))
+    return new_program(plan, assembler.words(), assembler.table, assembler.count)
 
 
 def new_program(
-    plan: Plan, words: array[int], table: Sequence[InstructionCode | NodeCall], count: int
+    plan: Plan, words: _Array, table: Sequence[InstructionCode | NodeCall], count: int
 ) -> ScalarProgram:
     """Return a program of words and what they refer to."""
     return ScalarProgram(
-        np.frombuffer(words, np.dtype(_WORDS)),
+        words,
         np.array([item.address for item in table], np.uint64),
         tuple(table),
         tuple([item for item in table if isinstance(item, NodeCall)]),
@@ -154,7 +150,7 @@ def is_regular(plan: Plan) -> bool:
     >>> is_regular(make_plan(sm.Graph([y])))
     True
     """
-    runs = np.fromiter((id(type(node.op)) for node in plan.order), np.uint64)
+    runs = np.array([id(type(node.op)) for node in plan.order], np.uint64)
     length = 1
     while length < _RUN and len(runs) > length:
         runs = runs[:-length] * np.uint64(_ODD) + runs[length:]  # a hash, modulo 2⁶⁴
@@ -178,67 +174,115 @@ def _image(plan: Plan) -> _Array:
     return image
 
 
-OperationStep = tuple[int, int, tuple[int, ...], tuple[int, ...], Node]
-"""An operation on slots: its number, the slots of the result and of the operands, the slots that
-are free after it, and the node of which it is the operation, or a part."""
+OperationStep = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+"""An operation on slots: its number, the slots of the result and of the operands, and the slots
+that are free after it."""
 
 
-class OperationSteps:
-    """Iterates over the instructions of a plan as operations; sums of many terms are several.
+class Operations:
+    """The instructions of a plan as operations; sums of many terms are several.
 
     Attributes
     ----------
-    operations : list of Operation
-        The different operations found so far, by number.
+    kinds : list of Operation
+        The different operations.
+    numbers : array
+        The place of each operation in that list.
+    steps : array
+        The instruction that it is, or is part of.
+    outputs : array
+        The slot of its result.
+    reads, arities : array
+        The slots of the operands of one operation after the other, and their number for each.
     """
 
     def __init__(self, plan: Plan, is_fast: bool) -> None:
-        self.operations: list[Operation] = []
-        self._plan, self._is_fast = plan, is_fast
-        self._numbers: dict[tuple[Any, ...], int] = {}
-        self._dtypes: list[Any] = [None] * slots_of(plan)
-        inputs = zip(plan.inputs, plan.graph.inputs, strict=True)
-        for register, node in (*inputs, *plan.constants):
-            self._dtypes[register] = node.dtype
+        assert isinstance(plan.instructions, Instructions)
+        self.kinds: list[Operation] = []
+        self.nodes = plan.instructions.nodes
+        self._plan, self._is_fast, self._source = plan, is_fast, plan.instructions
+        self._known: dict[Any, int] = {}
+        self._sums: list[int] = []
+        self.numbers = np.fromiter(self._numbers(), np.intp)
+        self._split_sums()
 
-    def __iter__(self) -> Iterator[OperationStep]:
-        dtypes, numbers = self._dtypes, self._numbers
-        for step in self._plan.instructions:
-            node, inputs, frees = step.node, step.inputs, step.frees
-            op, dtype = node.op, node.type.dtype  # type: ignore[union-attr]
+    def _numbers(self) -> Iterator[int]:
+        known: dict[tuple[int, ...], int] = {}
+        is_uniform = len(self._plan.graph.types()) == 1
+        for step, node in enumerate(self.nodes):
+            op, inputs = node.op, node.inputs
+            key: tuple[int, ...] = (id(op), len(inputs))
             if len(inputs) > 2 and isinstance(op, AddN):
-                yield from self._all_but_last(node, inputs)
-                inputs, frees = (self._scratch, inputs[-1]), (*frees, self._scratch)
-            key = (op, dtype, *map(dtypes.__getitem__, inputs))
-            number = numbers.get(key)
+                self._sums.append(step)
+                yield from self._numbers_of_sum(node)
+                continue
+            if not is_uniform:
+                key = (id(op), id(node.type), *[id(source.type) for source in inputs])
+            number = known.get(key)
             if number is None:
-                number = self._new_number(key)
-            dtypes[step.output] = dtype
-            yield number, step.output, inputs, frees, node
+                dtypes = node.dtype, *[source.dtype for source in inputs]
+                number = known[key] = self._number(op, *dtypes)
+            yield number
+
+    def _numbers_of_sum(self, node: Node) -> Iterator[int]:
+        total = node.inputs[0].dtype
+        for term in node.inputs[1:-1]:
+            dtype = total if term.dtype is total else np.result_type(total, term.dtype)
+            yield self._number(node.op, dtype, total, term.dtype)
+            total = dtype
+        yield self._number(node.op, node.dtype, total, node.inputs[-1].dtype)
+
+    def _number(self, *key: Any) -> int:
+        """Return the number of an op with the dtypes of its result and operands."""
+        number = self._known.get(key)
+        if number is None:
+            number = self._known[key] = len(self.kinds)
+            op, dtype, *operands = key
+            self.kinds.append(Operation(op, tuple(operands), dtype, self._is_fast))
+        return number
+
+    def _split_sums(self) -> None:
+        """Make n - 1 operations of a sum of n terms; all but the last write to one more slot."""
+        source, scratch = self._source, self._plan.registers
+        terms, parts = np.diff(source.read_ends, prepend=0), np.ones(len(source), np.intp)
+        parts[self._sums] = terms[self._sums] - 1
+        self.steps = np.repeat(np.arange(len(source)), parts)
+        self._last = parts.cumsum() - 1
+        self.outputs = np.full(len(self.steps), scratch, np.int32)
+        self.outputs[self._last] = source.outputs
+        self.arities = np.where(parts > 1, 2, terms)[self.steps]
+        place = np.arange(len(source.reads)) - np.repeat(source.read_ends - terms, terms)
+        later = np.flatnonzero((place >= 2) & np.repeat(parts > 1, terms))
+        self.reads = np.insert(source.reads, later, scratch)
+
+    def are_used_next(self) -> _Array:
+        """Return which operations are the last to need the result of the operation before."""
+        made = np.roll(self.outputs, 1)
+        used = (made == self.outputs) | (made == self._plan.registers)
+        owner = self._last[np.repeat(np.arange(len(self._source)), self._free_counts)]
+        used[owner] |= self._source.frees == made[owner]
+        used[:1] = False
+        return used
 
     @property
-    def _scratch(self) -> int:
-        return self._plan.registers
+    def _free_counts(self) -> _Array:
+        counts: _Array = np.diff(self._source.free_ends, prepend=0)
+        return counts
 
-    def _all_but_last(self, node: Node, terms: Sequence[int]) -> Iterator[OperationStep]:
-        """Yield all additions of a sum but the last."""
-        dtypes, total = self._dtypes, terms[0]
-        for term in terms[1:-1]:
-            dtype = np.result_type(dtypes[total], dtypes[term])
-            key = (node.op, dtype, dtypes[total], dtypes[term])
-            number = self._numbers.get(key)
-            if number is None:
-                number = self._new_number(key)
-            dtypes[self._scratch] = dtype
-            yield number, self._scratch, (total, term), (), node
-            total = self._scratch
-
-    def _new_number(self, key: tuple[Any, ...]) -> int:
-        """Return the number of a new operation: an op, the dtypes of its result and operands."""
-        op, dtype, *operands = key
-        self._numbers[key] = len(self.operations)
-        self.operations.append(Operation(op, tuple(operands), dtype, self._is_fast))
-        return self._numbers[key]
+    def __iter__(self) -> Iterator[OperationStep]:
+        reads, outputs, begin = self.reads.tolist(), self.outputs.tolist(), 0
+        frees, free_ends = self._source.frees.tolist(), self._source.free_ends.tolist()
+        lasts, ends = self._last.tolist(), self.arities.cumsum().tolist()
+        free, scratch = 0, self._plan.registers
+        rows = zip(self.numbers.tolist(), outputs, ends, self.steps.tolist(), strict=True)
+        for place, (number, output, end, step) in enumerate(rows):
+            freed: tuple[int, ...] = ()
+            if place == lasts[step]:
+                freed = tuple(frees[free : free_ends[step]])
+                freed += (scratch,) * (begin > 0 and outputs[place - 1] == scratch)
+                free = free_ends[step]
+            yield number, output, tuple(reads[begin:end]), freed
+            begin = end
 
 
 class _Assembler:
@@ -252,72 +296,81 @@ class _Assembler:
         The number of instructions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, operations: Operations) -> None:
         self.table: list[InstructionCode | NodeCall] = []
-        self.count = 0
-        self._words = array(_WORDS)
+        self._operations = operations
         self._indices: dict[Instruction, int] = {}
-        self._index_of: list[int | str] = []
-        self._is_paired: list[bool] = []
-        self._pairs: dict[tuple[int, int, int], int | None] = {}
-        self._last: tuple[int, int] | None = None
-        """The operation that may become the first of a pair, and its result."""
+        self._reasons: dict[int, str] = {}
+        codes = np.array([self._code(number) for number in range(len(operations.kinds))], np.intp)
+        self._codes = codes[operations.numbers]
+        self._starts = operations.arities.cumsum() - operations.arities
+        self._seconds, self._others = self._pairs()
+        self.count = len(self._codes) - len(self._seconds)
 
-    def finished(self) -> array[int]:
-        """Return the words of the program."""
-        self._words.append(self._index(End()))
-        return self._words
-
-    def append(self, operations: Sequence[Operation], step: OperationStep) -> None:
-        """Write an operation, or make a pair of it and the one before."""
-        number, output, inputs, frees, node = step
-        if number == len(self._index_of):
-            self._know(operations[number])
-        if self._last is not None and self._append_pair(operations, step, *self._last):
-            self._last = None
-            return
-        index = self._index_of[number]
-        if isinstance(index, str):
-            self._words.extend((self._index(CallPython()), len(self.table)))
-            self.table.append(NodeCall(operations[number], output, inputs, node, index))
-        else:
-            self._words.extend((index, output, *inputs))
-        self.count += 1
-        self._last = (number, output) if self._is_paired[number] else None
-
-    def _append_pair(
-        self, operations: Sequence[Operation], step: OperationStep, before: int, made: int
-    ) -> bool:
-        """Make a pair of the operation before and this one, which is the only user of its result;
-        return whether there is one."""
-        number, output, inputs, frees, _ = step
-        if (made != output and made not in frees) or inputs.count(made) != 1:
-            return False
-        slot = inputs.index(made)
-        pair = self._pair(operations, before, number, slot)
-        if pair is not None:
-            first = self._words[-2:]
-            del self._words[-4:]
-            self._words.extend((pair, output, *first, inputs[1 - slot]))
-        return pair is not None
-
-    def _know(self, operation: Operation) -> None:
-        """Note the index of an operation, or why it has no native code."""
+    def _code(self, number: int) -> int:
+        """Return the index of the code of an operation; without code, that of a call of Python."""
         try:
-            self._index_of.append(self._index(operation))
+            return self._index(self._operations.kinds[number])
         except NotImplementedError as error:
-            self._index_of.append(str(error))
-        self._is_paired.append(operation.primitive is not None)
+            self._reasons[number] = str(error)
+            return self._index(CallPython())
 
-    def _pair(
-        self, operations: Sequence[Operation], first: int, second: int, slot: int
-    ) -> int | None:
-        """Return the index of the pair of two operations, if there is one."""
-        key = first, second, slot
-        if key not in self._pairs:
-            pair = pair_of(operations[first], operations[second], slot)
-            self._pairs[key] = None if pair is None else self._index(pair)
-        return self._pairs[key]
+    def _pairs(self) -> tuple[_Array, _Array]:
+        """Find pairs, and return the second operation of each and its other operand.
+
+        The second is the only user of the result of the first.
+        """
+        operations, kinds = self._operations, self._operations.kinds
+        places = np.flatnonzero(operations.are_used_next() & (operations.arities == 2))
+        made = operations.outputs[places - 1]
+        first, second = (operations.reads[self._starts[places] + slot] for slot in (0, 1))
+        is_once = (first == made) != (second == made)
+        places, slots = places[is_once], (second == made)[is_once].astype(np.intp)
+        others = np.where(slots, first[is_once], second[is_once])
+        numbers = operations.numbers[places - 1] * len(kinds) + operations.numbers[places]
+        keys = 2 * numbers + slots
+        distinct, which = np.unique(keys, return_inverse=True)
+        triples = [(*divmod(key // 2, len(kinds)), key % 2) for key in distinct.tolist()]
+        pairs = [pair_of(kinds[a], kinds[b], slot) for a, b, slot in triples]
+        exists = np.array([pair is not None for pair in pairs], bool)[which]
+        chosen = np.flatnonzero(exists)[_every_other(places[exists])]
+        for number in np.unique(which[chosen]):
+            pair, users = pairs[number], chosen[which[chosen] == number]
+            assert pair is not None
+            self._codes[places[users]] = self._index(pair)
+        return places[chosen], others[chosen]
+
+    def words(self) -> _Array:
+        """Return the words of the program."""
+        operations, seconds = self._operations, self._seconds
+        lengths = 2 + operations.arities
+        calls = np.flatnonzero(np.isin(operations.numbers, list(self._reasons)))
+        lengths[calls], lengths[seconds], lengths[seconds - 1] = 2, 5, 0
+        begin = lengths.cumsum() - lengths
+        words = np.empty(lengths.sum() + 1, _WORDS)
+        words[-1] = self._index(End())
+        is_first = np.zeros(len(lengths), bool)
+        is_first[seconds - 1] = True
+        alone = np.flatnonzero(~is_first)
+        words[begin[alone]], words[begin[alone] + 1] = self._codes[alone], operations.outputs[alone]
+        begin[seconds - 1] = begin[seconds]  # where the operands of the first are
+        kept = np.ones(len(lengths), bool)
+        kept[calls] = kept[seconds] = False
+        read = np.repeat(kept, operations.arities)
+        places = np.arange(len(read)) - np.repeat(self._starts - begin - 2, operations.arities)
+        words[places[read]] = operations.reads[read]
+        words[begin[seconds] + 4] = self._others
+        for place in calls.tolist():
+            words[begin[place] + 1] = len(self.table)
+            self.table.append(self._call(place))
+        return words
+
+    def _call(self, place: int) -> NodeCall:
+        operations, begin = self._operations, self._starts[place]
+        number, node = operations.numbers[place], operations.nodes[operations.steps[place]]
+        inputs = operations.reads[begin : begin + operations.arities[place]].tolist()
+        output, reason = int(operations.outputs[place]), self._reasons[number]
+        return NodeCall(operations.kinds[number], output, inputs, node, reason)
 
     def _index(self, instruction: Instruction) -> int:
         """Return the index of the code of an instruction in the table."""
@@ -326,3 +379,11 @@ class _Assembler:
             self._indices[instruction] = len(self.table)
             self.table.append(code)
         return self._indices[instruction]
+
+
+def _every_other(places: _Array) -> _Array:
+    """Return which of some places in order to take so that no two are neighbours, the first of
+    each row of neighbours among them."""
+    order = np.arange(len(places))
+    begins = np.diff(places, prepend=-2) != 1
+    return np.asarray((order - np.maximum.accumulate(np.where(begins, order, 0))) % 2 == 0)

@@ -6,13 +6,16 @@ handler inside llvmlite would leave the lock of llvmlite taken, or be lost in a 
 
 from __future__ import annotations
 
-import signal
+# Not the module ``signal``, which takes longer to define its enumerations than all this.
+import _signal as signal  # type: ignore[import-not-found]
 import threading
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
-_NUMBERS = tuple(map(int, signal.Signals))
+_NUMBERS = tuple(
+    {number for name, number in vars(signal).items() if name.startswith("SIG") and name[3] != "_"}
+)
 """The signals with names; checking all others too takes twice the time."""
 
 

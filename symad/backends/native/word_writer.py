@@ -14,7 +14,7 @@ class WordWriter(ObjectWriter):
     """
 
     def __init__(self, name: str) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         super().__init__(ir.Module(name))
         self._functions: dict[str, Any] = {}

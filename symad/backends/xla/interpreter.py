@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -104,8 +105,7 @@ class Interpreter:
         inner = Interpreter(self._scope, self._is_checked)
         inner.bounds = self.bounds
         outputs = inner.outputs(body, values)
-        flags = [jnp.any(failed) for failed in inner.failures]
-        return outputs, jnp.any(jnp.stack(flags)) if flags else None
+        return outputs, inner.has_failed()
 
     def empty_stacks(self, rows: Sequence[Node], most: int) -> tuple[Any, ...]:
         """Return room for the rows that a loop leaves in the most steps that it may have."""
@@ -114,6 +114,11 @@ class Interpreter:
         shapes = [(most, *(bounds.get(size, size) for size in t.shape)) for t in types]
         pairs = zip(shapes, types, strict=True)
         return tuple(jnp.zeros(shape, canonical(t.dtype)) for shape, t in pairs)
+
+    def has_failed(self) -> Any:
+        """Return whether a value is an error; ``None`` if none can be."""
+        flags = [jnp.any(failed) for failed in self.failures]
+        return functools.reduce(jnp.logical_or, flags) if flags else None
 
     def note(self, failed: Any) -> None:
         """Keep where values are errors, if anything can be one."""

@@ -12,7 +12,7 @@ from symad.backends.numpy import numpy_program
 from symad.backends.xla.interpreter import Interpreter, Scope
 from symad.backends.xla.placement import DevicePlacement
 from symad.backends.xla.results import Results, form_of, leaf_types
-from symad.backends.xla.translations import in_64_bits, jax, jnp
+from symad.backends.xla.translations import in_64_bits, jax
 from symad.errors import EvaluationError
 from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, Parameter
@@ -69,11 +69,10 @@ class XlaProgram:
             for k in self._parameters:
                 sharding = None if shardings is None else shardings[k]
                 flat[k] = self._placement.state.on_device(k, flat[k], sharding)
-        outputs, failures = self.compiled(*flat)
-        if failures and any([np.asarray(failed).any() for failed in failures]):
-            # NumPy decides, and names the node and its line.
+        found = self._results.take(self.compiled(*flat), values)
+        if found is None:  # NumPy decides, and names the node and its line
             return numpy_program(make_plan(self.plan.graph))(values)
-        return self._results.take(outputs, values)
+        return found
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
@@ -90,7 +89,7 @@ class XlaProgram:
         usual = tuple([float if kind is np.float64 else kind for kind in exact])
         arrays = [(k, t.shape, t.dtype) for k, t in enumerate(types) if t.shape]
         is_list = type(outputs) is list and not any(map(is_nested, outputs))
-
+        config, compiled, take = self._config, self.compiled, self._results.take
         def call(*values: Any, **keywords: Any) -> Any:
             kinds = tuple(map(type, values))
             if kinds != exact:
@@ -102,7 +101,16 @@ class XlaProgram:
             for k, shape, dtype in arrays:
                 if values[k].shape != shape or values[k].dtype != dtype:
                     return fallback(*values)
-            found = self(values)
+            try:
+                if config.jax_enable_x64:
+                    found = take(compiled(*values), values)
+                else:
+                    with in_64_bits():
+                        found = take(compiled(*values), values)
+            except jax.errors.JaxRuntimeError:
+                found = None
+            if found is None:  # which says what has failed
+                found = self(values)
             return found if is_list else rebuild(outputs, iter(found))
 
         return staticmethod(call)
@@ -128,15 +136,12 @@ class XlaProgram:
 
     @cached_property
     def compiled(self) -> Any:
-        """JAX's compiled function: from the leaves of the inputs to those of the outputs, and where
-        values are errors."""
+        """JAX's compiled function: from the leaves of the inputs to what :class:`Results` takes."""
 
-        def traced(*flat: Any) -> tuple[list[Any], list[Any]]:
+        def traced(*flat: Any) -> list[Any]:
             run = Interpreter(place_of, is_checked=True)
             outputs = self._outputs(run, flat)
-            flags = [failed for failed in run.failures if not np.ndim(failed)]
-            rest = [failed for failed in run.failures if np.ndim(failed)]
-            return outputs, [jnp.any(jnp.stack(flags)), *rest] if flags else rest
+            return self._results.packed(outputs, run.has_failed())
 
         return jax.jit(traced, **self._shardings())
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from symad.backends.xla.translations import jax
+from symad.backends.xla.translations import jax, jnp
 from symad.graph.graph import Graph
 from symad.graph.nested import is_nested, leaves, rebuild
-from symad.types import StructureType, Type, total_nbytes
+from symad.types import StructureType, TensorType, Type, total_nbytes
 
 _WORTH_TAKING = 1 << 16
 """The bytes from which an array is taken over; fewer are copied, which is cheaper."""
+_SMALL = 256
+"""The most elements of arrays that are returned as parts of one array."""
 
 
 class Results:
@@ -41,8 +44,6 @@ class Results:
             node in moving for node in graph.outputs for _ in leaf_types(node.type)
         ]
         types = [type_ for node in graph.outputs for type_ in leaf_types(node.type)]
-        self._is_number = [type_ is not None and type_.shape == () for type_ in types]
-        self._are_numbers = self._is_flat and all(self._is_number)
         self._is_taken = [
             fresh and (total_nbytes([type_] if type_ else []) or 0) >= _WORTH_TAKING
             for fresh, type_ in zip(is_fresh, types, strict=True)
@@ -50,41 +51,98 @@ class Results:
         self._kept = {
             len(types) - len(state.updated) + k: place for k, place in enumerate(state.updated)
         }
+        self._packed = _packed(types, self._kept)
+        inside = {k for k, _, _ in self._packed}
+        self._apart = [k for k in range(len(types)) if k not in inside]
+        self._dtype = types[self._packed[0][0]].dtype if self._packed else bool
+        self._length = max([place.stop for _, place, _ in self._packed], default=0)
+        self._numbers = {k for k, t in enumerate(types) if t is not None and t.shape == ()}
+        self._are_numbers = self._is_flat and self._length == len(self._numbers) == len(types)
+        self._are_copied = not (self._kept or any(self._is_taken))
+        are_arrays = None not in types and not self._numbers
+        self._are_arrays = self._is_flat and are_arrays and not self._packed and self._are_copied
 
-    def take(self, arrays: Sequence[Any], given: Sequence[Any]) -> list[Any]:
-        """Return the outputs of the graph.
+    def packed(self, outputs: Sequence[Any], has_failed: Any) -> list[Any]:
+        """Return JAX's arrays for outputs: each costs time, so small ones of a dtype are one array.
+
+        Its last element says whether a value is an error, unless ``has_failed`` is ``None``.
+        """
+        apart = [outputs[k] for k in self._apart]
+        parts = [outputs[k] for k, _, _ in self._packed]
+        parts += [] if has_failed is None else [has_failed]
+        if not parts:
+            return apart
+        return [*apart, jnp.concatenate([jnp.ravel(x).astype(self._dtype) for x in parts])]
+
+    def take(self, arrays: list[Any], given: Sequence[Any]) -> list[Any] | None:
+        """Return the outputs of the graph, ``None`` if a value is an error.
 
         Parameters
         ----------
-        arrays : sequence
-            JAX's arrays.
+        arrays : list
+            What :meth:`packed` has returned.
         given : sequence
             The values of the inputs, whose memory JAX may return.
         """
-        if self._are_numbers:
-            return [np.asarray(array)[()] for array in arrays]
-        found: list[Any] = []
-        others: list[Any] = []
-        if self._kept or any(self._is_taken):
-            flat = given if self._takes_flat else leaves(list(given))
-            others += [each for each in flat if type(each) is np.ndarray]
-        for k, array in enumerate(arrays):
-            value: Any = array if array is None else np.asarray(array)
-            if self._is_number[k]:
-                value = value[()]
-            elif k in self._kept:
-                value = self._state.keep(self._kept[k], array, others)
-                others.append(value)
-            elif value is not None and self._is_taken[k] and not _shares(value, others):
-                value = np.asarray(_Owned(value))
-                others.append(value)
-            elif value is not None:
-                value = value.copy()
-            found.append(value)
+        if len(arrays) > len(self._apart):
+            whole = np.asarray(arrays.pop())
+            if len(whole) > self._length and whole[-1]:
+                return None
+            if self._are_numbers:
+                return list(whole)[: self._length]
+            whole = whole.copy()
+        if self._are_arrays:
+            return [np.array(array) for array in arrays]
+        found: list[Any] = [None] * (len(self._packed) + len(self._apart))
+        for k, place, shape in self._packed:
+            found[k] = whole[place].reshape(shape) if shape else whole[place.start]
+        if self._apart:
+            self._take_apart(found, arrays, given)
         if self._is_flat:
             return found
         rest = iter(found)
         return [rebuild(form, rest) for form in self._forms]
+
+    def _take_apart(self, found: list[Any], arrays: Sequence[Any], given: Sequence[Any]) -> None:
+        """Store the outputs that are arrays of their own."""
+        others: list[Any] = []
+        if not self._are_copied:
+            flat = given if self._takes_flat else leaves(list(given))
+            others += [each for each in flat if type(each) is np.ndarray]
+        for k, array in zip(self._apart, arrays, strict=True):
+            if array is not None:
+                found[k] = self._taken(k, array, others)
+
+    def _taken(self, k: int, array: Any, others: list[Any]) -> Any:
+        """Return an output that shares no memory with the ``others``, to which it is added."""
+        if k in self._numbers:
+            return np.asarray(array)[()]
+        if k in self._kept:
+            value: Any = self._state.keep(self._kept[k], array, others)
+        elif self._is_taken[k] and not _shares(np.asarray(array), others):
+            value = np.asarray(_Owned(np.asarray(array)))
+        else:
+            return np.array(array)
+        others.append(value)
+        return value
+
+
+def _packed(types: Sequence[Any], kept: Container[int]) -> list[tuple[int, slice, Any]]:
+    """Return the outputs that are parts of one array: their numbers, places in it, and shapes."""
+    fitting = [isinstance(t, TensorType) and t.is_static and t.size <= _SMALL for t in types]
+    small = {
+        k: t
+        for k, (t, fits) in enumerate(zip(types, fitting, strict=True))
+        if fits and (t.shape == () or k not in kept)
+    }
+    first = next(iter(small.values()), None)
+    chosen = {k: t for k, t in small.items() if t.dtype == first.dtype}
+    if len(chosen) == 1 and first.shape:
+        return []
+    ends = [*itertools.accumulate((t.size for t in chosen.values()), initial=0)]
+    return [
+        (k, slice(*ends[i : i + 2]), t.shape) for i, (k, t) in enumerate(chosen.items())
+    ]
 
 
 class DeviceState:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import chain as chained
+from itertools import groupby
 from typing import Any
 
 from symad.drawing.layout.spacing import Spacing
@@ -22,13 +24,13 @@ Chain = tuple[int, ...]
 
 _SWEEPS, _LEAST_SWEEPS = 24, 6
 _PATIENCE = 6  # sweeps without progress
-_VISITS = 12_000  # of elements, in the sweeps of a large picture
 _FEW_ELEMENTS = 600  # for which sweeps also start from below
-_CLEARLY = 1.1  # the least ratio of costs for which such an order is taken
-_SWAPS = 8
-_FEW_SWAPS = 2
-_OPERANDS = 4  # the cost of two operands in the wrong order
-_INSIDE = 8  # the weight of a segment inside a lane
+_MANY_ELEMENTS = 1_200  # with more there are few sweeps, and moves are short until the last
+_REACH = 12  # places that an element moves
+_ROUNDS, _FEW_ROUNDS = 8, 2  # of moves, after all sweeps and after each
+_OPERANDS = 2  # the cost of two operands in the wrong order
+_INSIDE = 6  # the weight of a segment inside a lane
+_SEEN = 2  # the cost of any crossing, when the best of several orders is chosen
 _LANE = 1e6  # places the lanes side by side, whatever their widths
 FEW = 3  # up to this many long arrows to a node are not bundled
 
@@ -251,12 +253,12 @@ class _Sorter:
     def sort(self) -> None:
         """Find the best order and store it in the ordering."""
         given, size = self._where, len(self._elements)
-        self._sweeps = min(max(_VISITS // size, _LEAST_SWEEPS), _SWEEPS)
+        many = size > _MANY_ELEMENTS
+        self._sweeps, self._reach = (_LEAST_SWEEPS, 1) if many else (_SWEEPS, _REACH)
         starts = [given, [-place for place in given]]
         found = [self._polished(where, True) for where in starts]
         if size <= _FEW_ELEMENTS:
-            others = (self._polished(where, False) for where in starts)
-            found += [(_CLEARLY * cost, layers) for cost, layers in others]
+            found += [self._polished(where, False) for where in starts]
         _, self._ordering.layers = min(found, key=lambda pair: pair[0])
 
     def _polished(self, where: Sequence[float], down: bool) -> tuple[float, list[list[int]]]:
@@ -265,9 +267,10 @@ class _Sorter:
         The first sweep leads down, or up.
         """
         self._restore(self._best(where, down)[1])
-        self._swap_neighbours(_SWAPS)
+        self._sift(_ROUNDS, _REACH)
         self._mirror_lanes()
-        return self._cost(), self._copy()
+        seen = sum(map(self._crossings_above, range(len(self._layers))))
+        return self._cost() + _SEEN * seen, self._copy()
 
     def _best(self, where: Sequence[float], down: bool) -> tuple[int, list[list[int]]]:
         """Return the best order that sweeps find, and its cost, starting from places."""
@@ -282,7 +285,7 @@ class _Sorter:
             if not least or idle == min(_PATIENCE, self._sweeps // 2):
                 break
             self._sweep(down=(sweep % 2 == 0) == down, reverse_ties=sweep % 4 > 1)
-            self._swap_neighbours(_FEW_SWAPS)
+            self._sift(_FEW_ROUNDS, self._reach)
             cost = self._cost()
             idle = 0 if cost < least else idle + 1
             if cost < least:
@@ -437,47 +440,81 @@ class _Sorter:
             wrong = _OPERANDS * sum(where[a] > where[b] for a, b in self._operands[number])
             self._wrong[number] = wrong
         if crossings is None:
-            ends = sorted(
-                (where[upper], where[lower], weight)
-                for lower in self._layers[number]
-                for upper, weight in self._above[lower]
-            )
-            crossings = self._crossings[number] = _inversions([end[1:] for end in ends])
+            crossings = self._crossings[number] = self._crossings_above(number, weighted=True)
         return wrong + crossings
 
-    def _swap_neighbours(self, rounds: int) -> None:
-        """Swap neighbours in the same frame as long as that reduces crossings."""
+    def _crossings_above(self, number: int, weighted: bool = False) -> int:
+        """Return how many segments cross between a layer and that above it."""
+        where = self._where
+        ends = sorted(
+            (where[upper], where[lower], weight if weighted else 1)
+            for lower in self._layers[number]
+            for upper, weight in self._above[lower]
+        )
+        return _inversions([end[1:] for end in ends])
+
+    def _sift(self, rounds: int, reach: int) -> None:
+        """Move elements within their layers as long as that reduces crossings.
+
+        Each in turn takes its best place at most ``reach`` places away, past others in its frame
+        (Matuszewski, Schönfeld and Molitor 1999).
+        """
         for _ in range(rounds):
-            swapped = [number for number in range(len(self._layers)) if self._swap_in(number)]
-            if not swapped:
+            numbers = range(len(self._layers))
+            if not [number for number in numbers if self._sift_in(number, reach)]:
                 return
 
-    def _swap_in(self, number: int) -> bool:
-        """Swap neighbours of a layer, and return whether any were."""
+    def _sift_in(self, number: int, reach: int) -> bool:
+        """Move elements of a layer, and return whether any moved."""
         if self._settled[number]:
             return False
-        layer, where, swapped = self._layers[number], self._where, False
-        for place in range(len(layer) - 1):
-            left, right = layer[place : place + 2]
-            if self._chains[left] == self._chains[right] and self._gain(left, right) > 0:
-                layer[place : place + 2] = right, left
-                where[left], where[right] = where[right], where[left]
-                swapped = True
-        if swapped:
+        runs = [list(run) for _, run in groupby(self._layers[number], self._chains.__getitem__)]
+        moved = [run for run in runs if len(run) > 1 and self._sift_run(run, reach)]
+        if moved:
+            self._layers[number] = list(chained.from_iterable(runs))
+            self._spread(self._layers[number])
             self._change(number)
-        self._settled[number] = not swapped
-        return swapped
+        self._settled[number] = not moved
+        return bool(moved)
 
-    def _gain(self, left: int, right: int) -> int:
-        """Return by how many crossings ``right`` before ``left`` is better."""
-        gain, where = 0, self._where
-        for near in (self._above, self._below):
-            rights = [(where[number], weight) for number, weight in near[right]]
-            for number, weight in near[left]:
-                x = where[number]
-                for y, other in rights:
-                    gain += weight * other * ((x > y) - (x < y))
-        return gain
+    def _sift_run(self, run: list[int], reach: int) -> bool:
+        """Move neighbours of a frame, and return whether any moved."""
+        where, moved = self._where, False
+        ends = {
+            n: [[(where[m], w) for m, w in near[n]] for near in (self._above, self._below)]
+            for n in run
+        }
+        for element in list(run):
+            here = run.index(element)
+            after, before = run[here + 1 :][:reach], run[:here][: -reach - 1 : -1]
+            best, place = 0, here
+            for step, others in (1, after), (-1, before):
+                gain = 0
+                for away, other in enumerate(others, 1):
+                    gain += step * _gain(ends[element], ends[other])
+                    if gain > best:
+                        best, place = gain, here + step * away
+            if best:
+                run.insert(place, run.pop(here))
+                moved = True
+        return moved
+
+
+_Ends = Sequence[Sequence[tuple[float, int]]]
+"""For an element, above and below: where its segments end, and their weights."""
+
+
+def _gain(left: _Ends, right: _Ends) -> int:
+    """Return by how many crossings the right element before the left one is better."""
+    gain = 0
+    for ours, theirs in zip(left, right, strict=True):
+        for x, weight in ours:
+            for y, other in theirs:
+                if x > y:
+                    gain += weight * other
+                elif x < y:
+                    gain -= weight * other
+    return gain
 
 
 def _inversions(pairs: Sequence[tuple[float, int]]) -> int:

@@ -174,8 +174,6 @@ def arrange(diagram: Diagram, spacing: Spacing = Spacing.normal) -> Ordering:
             frames.setdefault((item.band, item.scope[0]), []).append(number)
     weights = _weights(ranking)
     widths = [(item.band, item.size[0] + spacing.nodes) for item in diagram.items]
-    if not spacing.narrow:
-        widths = []
     layers = ranks(len(diagram.items), below, rows, weights, list(frames.values()), widths)
     elements = [
         Element(layer, item.band, item.scope, item.size[0])

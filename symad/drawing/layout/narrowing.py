@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 _ROUNDS = 4
-_LEAST = 1.0  # least gain in width of a move
+_LEAST = 60.0  # gain in width that is worth a move
 
 Pair = tuple[int, int]
 
@@ -33,7 +33,7 @@ def narrow(
     --------
     >>> layers = [0, 1, 2, 1]  # the last stands beside the second, or with the third
     >>> conditions = {(0, 1): (1, 1), (1, 2): (1, 1), (0, 3): (1, 0)}
-    >>> narrow(layers, conditions, [[0], [1], [2], [3]], [(0, 9.0), (0, 9.0), (0, 3.0), (0, 5.0)])
+    >>> narrow(layers, conditions, [[0], [1], [2], [3]], [(0, 90), (0, 90), (0, 30), (0, 50)])
     >>> layers
     [0, 1, 2, 2]
     """

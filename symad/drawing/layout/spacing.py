@@ -23,8 +23,6 @@ class Spacing:
         Between layers, and the extra gap for each arrow that runs sideways there.
     padding : float
         Between the top or the bottom of a frame and its contents.
-    narrow : bool
-        Whether nodes move to another layer if that makes a band narrower and no arrow longer.
 
     Examples
     --------
@@ -32,15 +30,14 @@ class Spacing:
     True
     """
 
-    nodes: float = 26.0
-    bends: float = 12.0
-    margin: float = 14.0
-    frames: float = 12.0
+    nodes: float = 22.0
+    bends: float = 10.0
+    margin: float = 12.0
+    frames: float = 10.0
     channel: float = 10.0
-    layers: float = 32.0
-    tracks: float = 6.0
-    padding: float = 12.0
-    narrow: bool = False
+    layers: float = 28.0
+    tracks: float = 5.0
+    padding: float = 10.0
 
     @property
     def turned(self) -> Spacing:
@@ -52,4 +49,4 @@ class Spacing:
 
 
 Spacing.normal = Spacing()
-Spacing.compact = Spacing(14.0, 8.0, 8.0, 8.0, 6.0, 18.0, 4.0, 8.0, narrow=True)
+Spacing.compact = Spacing(14.0, 8.0, 8.0, 8.0, 6.0, 18.0, 4.0, 8.0)

@@ -104,17 +104,18 @@ def _terms(node: Node) -> list[_Term]:
 
 def _multiplied_out(node: Node, shares: _Shares) -> Node | None:
     """Return a sum times ``shares``, if that removes some quotient."""
+    terms = _terms(node)
+    spared = [_spared(term.node, shares) for term in terms]
+    if all(made is None for made in spared):
+        return None
     total: Node | None = None
-    is_simpler = False
-    for is_minus, term in _terms(node):
-        made = _spared(term, shares)
-        is_simpler |= made is not None
-        made = reduce(multiply, shares.values(), term) if made is None else made
+    for (is_minus, term), found in zip(terms, spared, strict=True):
+        made = reduce(multiply, shares.values(), term) if found is None else found
         if total is None:
             total = -made if is_minus else made
         else:
             total = subtract(total, made) if is_minus else add(total, made)
-    return total if is_simpler else None
+    return total
 
 
 def _spared(term: Node, shares: _Shares) -> Node | None:

@@ -160,8 +160,10 @@ def _fill(node: Node) -> Node | None:
 
 def _delay(node: Node) -> Node | None:
     """f(broadcast_to(x), broadcast_to(y)) = broadcast_to(f(x, y))"""
+    if not static_shape(node):  # of unknown shape, or a number
+        return None
     bare = tuple(map(_before_broadcast, node.inputs))
-    if bare == node.inputs or static_shape(node) is None:
+    if bare == node.inputs:
         return None
     assert node.op is not None
     return apply(node.op, *bare)

@@ -61,7 +61,7 @@ class Player {
       if (!this.elements.has(key)) this.elements.set(key, []);
       this.elements.get(key).push(element);
     };
-    for (const group of document.querySelectorAll(".node, .edge")) add(group.id, group);
+    for (const group of document.querySelectorAll(":is(.node, .edge):not([data-k])")) add(group.id, group);
     for (const element of document.querySelectorAll("[data-k]")) add(element.dataset.k, element);
     this.state = new Map([...this.elements.keys()].map((key) => [key, null]));
     for (const value of document.querySelectorAll(".node > text.v")) value.parentNode.classList.add("lower");

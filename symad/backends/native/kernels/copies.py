@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from symad.backends.native.jit import Effort
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel, stored_type
-from symad.backends.native.scalar_builder import Scalar
+from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 
 
 def lines_kernel() -> Kernel:
@@ -72,23 +73,51 @@ def repeats_kernel(dtype: np.dtype[Any]) -> Kernel:
     return kernel(f"repeat {dtype.str}", lambda writer: _write_repeats(writer, dtype))
 
 
+def numbers_kernel(dtype: np.dtype[Any]) -> Kernel:
+    """Return the kernel that sets lines to one number.
+
+    Words: the number, target, size of a line; the outer axes of the target.
+    """
+    return kernel(f"numbers {dtype.str}", lambda writer: _write_numbers(writer, dtype))
+
+
+def _write_numbers(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
+    vectors, lines = Vectors(writer, dtype), _Lines(writer, dtype, writer.word(2))
+    number = vectors.repeat(writer.place(0), writer.integer(0))
+    with writer.walk(3, 1) as (offset,):
+        lines.fill(number, writer.element(writer.address(1), offset, vectors.item))
+
+
+class _Lines:
+    """Lines of so many elements, which are set to one number."""
+
+    def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], count: Any) -> None:
+        self._writer, self._count, self._vectors = writer, count, Vectors(writer, dtype)
+        builder, lanes = writer.builder, self._vectors.lanes
+        self._whole = builder.and_(count, writer.integer(-lanes))
+        rest = builder.sub(count, self._whole)
+        self._mask = self._vectors.mask(rest)
+        self._is_uneven = builder.icmp_signed(">", rest, writer.integer(0))
+
+    def fill(self, number: Any, to: Any) -> None:
+        """Set the elements of a line, which begins at an address, to a number in all lanes."""
+        writer, vectors = self._writer, self._vectors
+        with writer.loop(writer.integer(0), self._whole, vectors.lanes) as index:
+            vectors.store(number, to, index)
+        with writer.builder.if_then(self._is_uneven):
+            vectors.store(number, to, self._whole, self._mask)
+
+
 def _write_repeats(writer: KernelWriter, dtype: np.dtype[Any]) -> None:
     builder, vectors = writer.builder, Vectors(writer, dtype)
     size, source_step, target_step, count = writer.words(2, 4)
-    whole = builder.and_(count, writer.integer(-vectors.lanes))
-    rest = builder.sub(count, whole)
-    mask = vectors.mask(rest)
-    is_uneven = builder.icmp_signed(">", rest, writer.integer(0))
+    lines = _Lines(writer, dtype, count)
     with writer.walk(6, 2) as (source_offset, target_offset):
         begin = writer.element(writer.address(0), source_offset, stored_type(dtype))
         with writer.loop(writer.integer(0), size) as number:
             element = vectors.repeat(begin, builder.mul(number, source_step))
             place = builder.add(target_offset, builder.mul(number, target_step))
-            to = writer.element(writer.address(1), place, stored_type(dtype))
-            with writer.loop(writer.integer(0), whole, vectors.lanes) as index:
-                vectors.store(element, to, index)
-            with builder.if_then(is_uneven):
-                vectors.store(element, to, whole, mask)
+            lines.fill(element, writer.element(writer.address(1), place, stored_type(dtype)))
 
 
 def add_kernel(dtype: np.dtype[Any], in_lines: bool) -> Kernel:
@@ -113,6 +142,34 @@ def _write_add(writer: KernelWriter, dtype: np.dtype[Any], in_lines: bool) -> No
             term = writer.load(begins[0], source, dtype)
             total = writer.load(begins[1], target, dtype)
             writer.store(writer.scalars.add(total, term), begins[1], target)
+
+
+def sum_kernel(dtype: np.dtype[Any], count: int) -> Kernel:
+    """Return the kernel that adds up so many lines.
+
+    Words: the terms, the target, the size of a line; the outer axes of all.
+    """
+    return kernel(f"sum of {count} {dtype.str}", lambda writer: _write_sum(writer, dtype, count))
+
+
+def _write_sum(writer: KernelWriter, dtype: np.dtype[Any], count: int) -> None:
+    vectors, builder, size = Vectors(writer, dtype), writer.builder, writer.word(count + 1)
+    values = LLVMScalarBuilder(builder, vectors.lanes)
+    whole = builder.and_(size, writer.integer(-vectors.lanes))
+    with writer.walk(count + 2, count + 1) as offsets:
+        *terms, to = (
+            writer.element(writer.address(k), offset, vectors.item)
+            for k, offset in enumerate(offsets)
+        )
+
+        def add(index: Any, mask: Any = None) -> None:
+            read = [vectors.read(term, index, mask) for term in terms]
+            vectors.write(functools.reduce(values.add, read), to, index, mask)
+
+        with writer.loop(writer.integer(0), whole, vectors.lanes) as index:
+            add(index)
+        with builder.if_then(builder.icmp_signed("<", whole, size)):
+            add(whole, vectors.mask(builder.sub(size, whole)))
 
 
 def triangle_kernel(size: int, lower: bool) -> Kernel:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.jit import vector_unit
-from symad.backends.native.kernels.vectors import Vectors, gathers
+from symad.backends.native.kernels.vectors import Vectors, gathers, lanes_of
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 
@@ -28,8 +28,8 @@ def gather_kernel(
     item_size: int,
     indices: Sequence[np.dtype[Any]],
     single: bool,
+    line: int,
     are_inside: bool = False,
-    in_lines: bool = False,
 ) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
 
@@ -51,21 +51,24 @@ def gather_kernel(
     indices : sequence of dtype
     single : bool
         Whether each item is one element.
+    line : int
+        The length of an item that is one line with step 1 in source and target, which decides the
+        width of vectors; of single elements, that of the last axis of the index arrays and of the
+        target, if these have step 1.  Otherwise 0.
     are_inside : bool
         Whether no index is negative or out of range.
-    in_lines : bool
-        Whether the last axis of the index arrays and of the target, of single elements, has step 1.
     """
     dtype = np.dtype(f"u{item_size}")
-    in_vectors = single and in_lines and gathers(dtype)
-    facts = str(item_size), str(single), str(are_inside), str(in_vectors)
+    in_vectors = single and line > 0 and gathers(dtype)
+    lanes = _lanes(0 if single else line, dtype)
+    facts = str(item_size), str(single), str(are_inside), str(in_vectors or lanes)
     name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
 
     def write(writer: KernelWriter) -> None:
         if in_vectors:
             _VectorGathering(writer, indices, dtype, are_inside).gather()
         else:
-            _Gathering(writer, indices, dtype, dtype, single, are_inside).gather()
+            _Gathering(writer, indices, (dtype, dtype), single, lanes, are_inside).gather()
 
     return kernel(name, write)
 
@@ -75,17 +78,27 @@ def scatter_kernel(
     target: np.dtype[Any],
     indices: Sequence[np.dtype[Any]],
     single: bool,
+    line: int,
     adds: bool,
 ) -> Kernel:
     """Return the kernel that sets the items at indices of ``target``, or adds to them.
 
     The words are those of :func:`gather_kernel`; indices are along axes of the target.
     """
-    verb = "add" if adds else "set"
-    name = " ".join([verb, str(single), *(dtype.str for dtype in (source, target, *indices))])
+    lanes = _lanes(0 if single else line, source, target)
+    facts = "add" if adds else "set", str(single), str(lanes)
+    name = " ".join([*facts, *(dtype.str for dtype in (source, target, *indices))])
+    dtypes = source, target
     return kernel(
-        name, lambda writer: _Gathering(writer, indices, source, target, single).scatter(adds)
+        name, lambda writer: _Gathering(writer, indices, dtypes, single, lanes).scatter(adds)
     )
+
+
+def _lanes(line: int, *dtypes: np.dtype[Any]) -> int:
+    """Return how many elements of a line are copied at once: short vectors cross fewer lines of the
+    cache.  It is 1 for what is no line.
+    """
+    return min(lanes_of(*dtypes), 1 << max(line - 1, 1).bit_length()) if line else 1
 
 
 class _Gathering:
@@ -93,32 +106,26 @@ class _Gathering:
         self,
         writer: KernelWriter,
         indices: Sequence[np.dtype[Any]],
-        source: np.dtype[Any],
-        target: np.dtype[Any],
+        dtypes: tuple[np.dtype[Any], np.dtype[Any]],
         single: bool,
+        lanes: int,
         are_inside: bool = False,
     ) -> None:
         self._writer, self._indices, self._single = writer, indices, single
         self._are_inside = are_inside
-        self._dtypes = source, target
+        self._lanes = lanes
+        self._source, self._target = (Vectors(writer, dtype, lanes) for dtype in dtypes)
+        self._values = LLVMScalarBuilder(writer.builder, lanes if lanes > 1 else 0)
 
     def gather(self) -> None:
         """Write the loops of a copy from the source."""
-        writer = self._writer
         with self._places() as (place, from_, to):
-            with self._elements(writer.builder.add(from_, place), to) as (read, write):
-                writer.store(writer.load(*read, self._dtypes[0]), *write)
+            self._items(self._writer.builder.add(from_, place), to, adds=False)
 
     def scatter(self, adds: bool) -> None:
         """Write the loops of a copy into the target, or of an addition to it."""
-        writer = self._writer
-        source, target = self._dtypes
         with self._places() as (place, from_, to):
-            with self._elements(from_, writer.builder.add(to, place)) as (read, write):
-                value = writer.scalars.cast(writer.load(*read, source), target)
-                if adds:
-                    value = writer.scalars.add(writer.load(*write, target), value)
-                writer.store(value, *write)
+            self._items(from_, self._writer.builder.add(to, place), adds)
 
     @contextmanager
     def _places(self) -> Iterator[tuple[Any, Any, Any]]:
@@ -152,28 +159,47 @@ class _Gathering:
         writer.fail(builder.icmp_unsigned(">=", index, size))
         return builder.mul(index, stride)
 
-    @contextmanager
-    def _elements(self, from_: Any, to: Any) -> Iterator[tuple[_Place, _Place]]:
-        """Loop over the elements of an item: yield pointer and index in both arrays."""
-        writer, builder = self._writer, self._writer.builder
-        pointers = [writer.address(0), writer.address(1)]
-        if self._single:
-            yield (pointers[0], from_), (pointers[1], to)
-            return
+    def _items(self, from_: Any, to: Any, adds: bool) -> None:
+        """Copy or add an item: by vectors if it is contiguous."""
+        writer, builder, lanes = self._writer, self._writer.builder, self._lanes
+        starts = [
+            writer.element(writer.address(k), offset, vectors.item)
+            for k, (offset, vectors) in enumerate([(from_, self._source), (to, self._target)])
+        ]
         size, *steps = writer.words(5, 3)
-        with writer.walk(writer.word(8), 2) as inner:
-            starts = [
-                writer.element(pointer, builder.add(offset, more), writer.stored(dtype))
-                for pointer, offset, more, dtype in zip(
-                    pointers, (from_, to), inner, self._dtypes, strict=True
-                )
-            ]
-            with writer.loop(writer.integer(0), size) as element:
-                read, write = (
-                    (start, builder.mul(element, step))
-                    for start, step in zip(starts, steps, strict=True)
-                )
-                yield read, write
+        if self._single:
+            self._put([(start, writer.integer(0)) for start in starts], adds)
+        elif lanes > 1:
+            whole = builder.and_(size, writer.integer(-lanes))
+            with writer.loop(writer.integer(0), whole, lanes) as element:
+                self._put([(start, element) for start in starts], adds)
+            with builder.if_then(builder.icmp_signed("<", whole, size)):
+                mask = self._source.mask(builder.sub(size, whole))
+                self._put([(start, whole) for start in starts], adds, mask)
+        else:
+            with writer.walk(writer.word(8), 2) as inner:
+                with writer.loop(writer.integer(0), size) as element:
+                    places = (
+                        builder.add(offset, builder.mul(element, step))
+                        for offset, step in zip(inner, steps, strict=True)
+                    )
+                    self._put(list(zip(starts, places, strict=True)), adds)
+
+    def _put(self, places: Sequence[_Place], adds: bool, mask: Any = None) -> None:
+        """Copy or add one element, or a vector of them, from the first place to the second."""
+        (read, write), is_wide = places, self._lanes > 1
+        element = self._source.read(*read, mask) if is_wide else self._get(*read, self._source)
+        value = self._values.cast(element, self._target.dtype)
+        if adds:
+            so_far = self._target.read(*write, mask) if is_wide else self._get(*write, self._target)
+            value = self._values.add(so_far, value)
+        if is_wide:
+            self._target.write(value, *write, mask)
+        else:
+            self._writer.store(value, *write)
+
+    def _get(self, pointer: Any, index: Any, vectors: Vectors) -> Scalar:
+        return self._writer.load(pointer, index, vectors.dtype)
 
 
 class _VectorGathering:
@@ -216,7 +242,11 @@ class _VectorGathering:
         places = builder.add(first, self._elements.spread_word(begin))
         for k, start in enumerate(starts):
             places = builder.add(places, self._distance(k, builder.add(start, number), mask))
-        found = self._elements.gather(writer.address(0), places, mask)
+        if mask is None:
+            apart = [self._elements.element(places, lane) for lane in range(self._lanes)]
+            found = self._elements.load_apart(writer.address(0), apart)
+        else:
+            found = self._elements.gather(writer.address(0), places, mask)
         self._elements.store(found, writer.address(1), builder.add(to, number), mask)
 
     def _distance(self, k: int, place: Any, mask: Any) -> Any:

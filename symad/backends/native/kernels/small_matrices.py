@@ -208,6 +208,13 @@ def _inverse(writer: KernelWriter, x: Scalar) -> Scalar:
     return s.divide(s.constant(1, x.dtype), x)
 
 
+def _quotient(s: Any, divisor: Scalar, inverse: Scalar, x: Scalar) -> Scalar:
+    """Return x / divisor as a division rounds it, so that a multiple of a row leaves zeros."""
+    near = s.multiply(x, inverse)
+    rest = s.multiply_add(s.negate(near), divisor, x)
+    return s.multiply_add(rest, inverse, near)  # type: ignore[no-any-return]
+
+
 def _substituted(
     vectors: Vectors,
     element: Callable[[int, int], Scalar],
@@ -282,17 +289,18 @@ class _Elimination:
     ) -> None:
         """Subtract a share of the row of a pivot from each row below.
 
-        ``share`` gives it from the element below the pivot, and may be kept in place of it.
+        ``share`` gives it from the element below the pivot, and may be kept in place of it.  The
+        product is rounded: what is left of dependent rows or columns would hardly ever be 0 else.
         """
-        row = self._get(self._writer.integer(k))
+        vectors, row = self._vectors, self._get(self._writer.integer(k))
         for i in range(k + 1, self._size):
             below = self._get(self._writer.integer(i))
             part = share(self.element(i, k))
             factor = self._writer.scalars.negate(part).value
-            taken = self._vectors.multiply_add(self._vectors.spread(factor), row, below)
+            taken = vectors.add(vectors.multiply(vectors.spread(factor), row), below)
             if is_kept:
-                below = self._vectors.with_element(below, k, part.value)
-                taken = self._vectors.merged(below, taken, k + 1)
+                below = vectors.with_element(below, k, part.value)
+                taken = vectors.merged(below, taken, k + 1)
             self._set(self._writer.integer(i), taken)
 
     def _get(self, row: Any) -> Any:
@@ -317,8 +325,9 @@ def inverse(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
 def _solve(given: _Matrix, right: _Matrix, out: _Matrix) -> None:
     work, s, inverses = _Elimination(given, right), given.writer.scalars, {}
     for k in range(given.rows):
-        inverses[k] = _inverse(given.writer, work.pivot(k))
-        work.eliminate(k, partial(s.multiply, inverses[k]))
+        pivot = work.pivot(k)
+        inverses[k] = _inverse(given.writer, pivot)
+        work.eliminate(k, partial(_quotient, s, pivot, inverses[k]))
     lanes = _lanes(right.columns)
     vectors = right.vectors(lanes)
     order = reversed(range(given.rows))
@@ -421,8 +430,9 @@ def factors(writer: KernelWriter, given: _Matrix, out: _Matrix, swaps: _Matrix) 
     """Write the factors L and U of a matrix, and the rows swapped for the pivots, from 1 on."""
     work, s = _Elimination(given), writer.scalars
     for k in range(given.rows):
-        share = _inverse(writer, _divisor(s, work.pivot(k)))
-        work.eliminate(k, partial(s.multiply, share), is_kept=True)
+        divisor = _divisor(s, work.pivot(k))
+        share = partial(_quotient, s, divisor, _inverse(writer, divisor))
+        work.eliminate(k, share, is_kept=True)
         number = writer.builder.add(work.chosen[k], writer.integer(1))
         swaps.set(0, k, Scalar(number, swaps.dtype))
     for i in range(given.rows):

@@ -9,6 +9,10 @@ import numpy as np
 
 from symad.backends.native.jit import vector_unit
 from symad.backends.native.kernels.writer import KernelWriter, stored_type
+from symad.backends.native.scalar_builder import Scalar
+
+MOST_APART = 4
+"""Elements further apart are gathered one by one, not shuffled from all between them."""
 
 
 def gathers(dtype: np.dtype[Any]) -> bool:
@@ -17,15 +21,20 @@ def gathers(dtype: np.dtype[Any]) -> bool:
     return unit.bits >= 256 and unit.letter in ("d", "e") and dtype.itemsize in (4, 8)
 
 
+def lanes_of(*dtypes: np.dtype[Any]) -> int:
+    """Return the number of elements of the widest dtype in a register."""
+    return vector_unit().bits // (8 * max(dtype.itemsize for dtype in dtypes))
+
+
 class Vectors:
     """Writes arithmetic on vectors of one dtype, by default of the width of a register."""
 
     def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], lanes: int = 0) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         self._ir = ir
         self.writer, self.builder, self.dtype = writer, writer.builder, dtype
-        self.lanes = lanes or vector_unit().bits // (8 * dtype.itemsize)
+        self.lanes = lanes or lanes_of(dtype)
         self.item = stored_type(dtype)
         self.type = ir.VectorType(self.item, self.lanes)
         letter = "f" if dtype.kind == "f" else "i"
@@ -35,10 +44,28 @@ class Vectors:
         """Return a vector of zeros."""
         return self._ir.Constant(self.type, None)
 
-    def mask(self, count: Any) -> Any:
-        """Return the mask of used lanes if only ``count`` elements are left."""
+    def mask(self, count: Any, first: int = 0) -> Any:
+        """Return the mask of used lanes if only ``count`` elements are left from ``-first`` on."""
         lanes = self.numbers()
+        if first:
+            lanes = self.builder.add(lanes, self.spread_word(lanes.type.element(first)))
         return self.builder.icmp_unsigned("<", lanes, self._splat(count, lanes.type))
+
+    def picked(self, vectors: Sequence[Any], places: Sequence[int]) -> Any:
+        """Return a vector of the elements at known places of vectors that follow one another."""
+        sources = sorted({place // self.lanes for place in places})
+        made = vectors[sources[0]]
+        for source in sources[1:] or sources:
+            order = [
+                self.lanes + place % self.lanes
+                if place // self.lanes == source
+                else place % self.lanes
+                if source == sources[1] and place // self.lanes == sources[0]
+                else lane
+                for lane, place in enumerate(places)
+            ]
+            made = self.chosen(made, vectors[source], order)
+        return made
 
     def lane_mask(self, first: int, count: int) -> Any:
         """Return the mask of ``count`` lanes from ``first`` on, or ``None`` for all lanes."""
@@ -69,6 +96,20 @@ class Vectors:
         arguments = [vector, place, self._ir.IntType(32)(align), mask]
         self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
 
+    def read(self, pointer: Any, index: Any, mask: Any = None) -> Scalar:
+        """Return elements from memory, where a boolean takes a byte."""
+        value = self.load(pointer, index, mask)
+        if self.dtype.kind == "b":
+            value = self.builder.icmp_unsigned("!=", value, self.zero())
+        return Scalar(value, self.dtype)
+
+    def write(self, value: Scalar, pointer: Any, index: Any, mask: Any = None) -> None:
+        """Write elements to memory."""
+        vector = value.value
+        if self.dtype.kind == "b":
+            vector = self.builder.zext(vector, self.type)
+        self.store(vector, pointer, index, mask)
+
     def load_back(self, pointer: Any, index: Any, mask: Any = None) -> Any:
         """Return a vector of elements that lie backwards, ``index`` elements before ``pointer``."""
         back = self._lane(self.lanes - 1).type
@@ -80,8 +121,39 @@ class Vectors:
         found = self.load(pointer, first, used)
         return self.builder.shuffle_vector(found, found, order)
 
+    def load_apart(self, pointer: Any, places: Sequence[Any]) -> Any:
+        """Return the elements at places, read one by one: as quick as a gather, or quicker."""
+        addresses = (self.writer.element(pointer, place, self.item) for place in places)
+        return self.of_elements([self.builder.load(a, typ=self.item) for a in addresses])
+
+    def load_every(self, step: int, pointer: Any, index: Any, mask: Any = None) -> Any:
+        """Return elements so many apart, of which the first has number ``index`` times ``step``."""
+        begin = self.writer.element(
+            pointer, self.builder.mul(index, index.type(step)), self.item
+        )
+        if mask is not None or step > MOST_APART:
+            return self.gather(begin, self.numbers(index.type(step)), mask)
+        last = self.lane_mask(0, self.lanes - step + 1)  # there may be no memory behind it
+        found = [
+            self.load(begin, index.type(k * self.lanes), last if k == step - 1 else None)
+            for k in range(step)
+        ]
+        return self.picked(found, range(0, self.lanes * step, step))
+
     def gather(self, pointer: Any, places: Any, mask: Any = None) -> Any:
         """Return the elements at a vector of places; with a mask, unused lanes are zero."""
+        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
+        arguments = [*self._at_places(pointer, places, mask), self.zero()]
+        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+
+    def scatter(self, vector: Any, pointer: Any, places: Any, mask: Any = None) -> None:
+        """Write the elements to a vector of places; with a mask, only the used lanes."""
+        name = f"llvm.masked.scatter.{self._suffix}.v{self.lanes}p0"
+        arguments = [vector, *self._at_places(pointer, places, mask)]
+        self.builder.call(self._declare(name, self._ir.VoidType(), arguments), arguments)
+
+    def _at_places(self, pointer: Any, places: Any, mask: Any) -> list[Any]:
+        """Return addresses, their alignment and the mask."""
         words = places.type
         begin = self._splat(self.builder.ptrtoint(pointer, words.element), words)
         size = self._ir.Constant(words, [words.element(self.dtype.itemsize)] * self.lanes)
@@ -90,10 +162,8 @@ class Vectors:
         if mask is None:
             bit = self._ir.IntType(1)
             mask = self._ir.Constant(self._ir.VectorType(bit, self.lanes), [bit(1)] * self.lanes)
-        name = f"llvm.masked.gather.{self._suffix}.v{self.lanes}p0"
         align = self._ir.IntType(32)(self.dtype.itemsize)
-        arguments = [self.builder.inttoptr(addresses, pointers), align, mask, self.zero()]
-        return self.builder.call(self._declare(name, self.type, arguments), arguments)
+        return [self.builder.inttoptr(addresses, pointers), align, mask]
 
     def numbers(self, step: Any = None) -> Any:
         """Return the numbers of the lanes as 64-bit integers, times ``step``."""
@@ -129,6 +199,21 @@ class Vectors:
     def merged(self, x: Any, y: Any, count: int) -> Any:
         """Return a vector with the first ``count`` lanes of ``x`` and the others of ``y``."""
         return self.builder.select(self.lane_mask(0, count), x, y)
+
+    def exchanged(self, x: Any, y: Any, width: int) -> tuple[Any, Any]:
+        """Exchange every second group of so many lanes of ``x`` for the one before of ``y``.
+        """
+        lanes = [(lane & width, lane) for lane in range(self.lanes)]
+        x_made = [self.lanes + lane - width if odd else lane for odd, lane in lanes]
+        y_made = [self.lanes + lane if odd else lane + width for odd, lane in lanes]
+        return self.chosen(x, y, x_made), self.chosen(x, y, y_made)
+
+    def chosen(self, x: Any, y: Any, lanes: Sequence[int]) -> Any:
+        """Return a vector of the given lanes of ``x``, followed by ``y``."""
+        number = self._ir.IntType(32)
+        type_ = self._ir.VectorType(number, len(lanes))
+        order = self._ir.Constant(type_, [number(lane) for lane in lanes])
+        return self.builder.shuffle_vector(x, y, order)
 
     def element(self, vector: Any, lane: int) -> Any:
         """Return the value in one lane."""

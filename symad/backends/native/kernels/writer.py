@@ -54,7 +54,7 @@ def kernel(
 
 def stored_type(dtype: np.dtype[Any]) -> Any:
     """Return the LLVM type of a value in memory, where a boolean takes a byte."""
-    from llvmlite import ir
+    from symad.backends.native import ir
 
     return ir.IntType(8) if dtype.kind == "b" else llvm_type(dtype)
 
@@ -64,12 +64,12 @@ class KernelWriter:
 
     Attributes
     ----------
-    builder : llvmlite.ir.IRBuilder
+    builder : IRBuilder
     scalars : LLVMScalarBuilder
     """
 
     def __init__(self) -> None:
-        from llvmlite import ir
+        from symad.backends.native import ir
 
         self._ir = ir
         self._module = ir.Module("kernel")

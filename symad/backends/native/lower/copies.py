@@ -14,11 +14,16 @@ from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Vie
 from symad.backends.native.kernels.copies import (
     add_kernel,
     lines_kernel,
+    numbers_kernel,
     repeats_kernel,
     strided_kernel,
+    sum_kernel,
     triangle_kernel,
     zeros_kernel,
 )
+from symad.backends.native.kernels.interleaving import MOST_LINES, interleaving_kernel
+from symad.backends.native.kernels.transposition import block_of, transposition_kernel
+from symad.backends.native.kernels.vectors import lanes_of
 from symad.backends.native.kernels.writer import Kernel
 from symad.backends.native.scalar_builder import has_type
 from symad.graph.node import Node
@@ -43,8 +48,6 @@ _CALL = 10.0
 _PER_LINE = 4.0
 _PER_BYTE = 0.05
 _PER_ELEMENT = 0.6
-_BAND = 32
-"""The number of columns of a large matrix that are transposed together."""
 
 _Axis = tuple[int, ...]
 """The size of an axis, then its strides in some operands."""
@@ -146,9 +149,11 @@ def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
         return [call_of(lines_kernel(), words, node, work)]
     if outer and source.dtype == target.dtype and inner[1:] == (0, 1):
         return _repeats(node, source, target, outer, inner[0])
-    if _is_large_transposition(outer, inner):
-        return _in_bands(node, source, target, outer, inner)
-    return _strided(node, source, target, outer, inner)
+    return (
+        _in_turn(node, source, target, outer, inner)
+        or _transposed(node, source, target, outer, inner)
+        or _strided(node, source, target, outer, inner)
+    )
 
 
 def _strided(
@@ -169,24 +174,58 @@ def _repeats(
     return [call_of(code, [source, target, *line, count, *outer_words(rest)], node, work)]
 
 
-def _is_large_transposition(outer: Sequence[_Axis], inner: _Axis) -> bool:
-    """Return whether lines of the target need more lines of the source than the cache holds."""
-    along = (size for size, step, _ in outer if abs(step) == 1)
-    return inner[0] >= 4 * _BAND and abs(inner[1]) >= _BAND and max(along, default=1) >= _BAND
-
-
-def _in_bands(
+def _transposed(
     node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
 ) -> Calls:
-    """Copy blocks of columns of the target, which read whole cache lines of the source."""
-    size, *steps = inner
-    bands, rest = divmod(size, _BAND)
-    band = (bands, *(_BAND * step for step in steps))
-    first = _strided(node, source, target, [band, *outer], (_BAND, *steps))
-    if not rest:
-        return first
-    ends = [moved(v, bands * _BAND * s) for v, s in zip((source, target), steps, strict=True)]
-    return first + _strided(node, ends[0], ends[1], outer, (rest, *steps))
+    """Copy columns of matrices in the source to lines of the target, if they are large enough."""
+    size = target.dtype.itemsize
+    found = [axis for axis in outer if axis[1] == 1]
+    if source.dtype != target.dtype or not found or inner[2] != 1:
+        return []
+    (columns, _, step), least = found[0], block_of(size)
+    if min(columns, inner[0]) < least:
+        return []
+    rest = [axis for axis in outer if axis is not found[0]]
+    words = [source, target, inner[0], columns, inner[1], step, *outer_words(rest)]
+    work = math.prod(count for count, *_ in [*outer, inner]) * _PER_BYTE * size * 2
+    return [call_of(transposition_kernel(size), words, node, work)]
+
+
+def _in_turn(
+    node: Node, source: BufferView, target: BufferView, outer: list[_Axis], inner: _Axis
+) -> Calls:
+    """Copy a matrix with few columns from or to its transpose: lines that follow in turn."""
+    few = [axis for axis in [*outer, inner] if axis[1] == 1]
+    if source.dtype != target.dtype or inner[2] != 1 or not few:
+        return []
+    is_back = few[0][0] == inner[1]  # the source has the few columns
+    (count, *steps), long = (few[0], inner) if is_back else (inner, few[0])
+    if count > MOST_LINES:
+        return []
+    lines, joined = (target, source) if is_back else (source, target)
+    rest = [axis for axis in outer if axis is not few[0]]
+    axes = [(n, *[to if is_back else from_] * count, from_ if is_back else to)
+            for n, from_, to in [*rest, long]]  # fmt: skip
+    apart = [moved(lines, k * steps[is_back]) for k in range(count)]
+    return _interleaved(node, apart, joined, axes, is_back)
+
+
+def _interleaved(
+    node: Node, lines: Views, joined: BufferView, axes: Sequence[_Axis], is_back: bool = False
+) -> Calls:
+    """Return the call that copies lines to one where they follow in turn, or ``is_back`` from it.
+
+    ``axes`` are those of the lines and the joined one.  There is no call if the lines are many, or
+    short, or their elements apart.
+    """
+    *outer, (size, *steps) = axes or [(1,)]
+    count, dtype = len(lines), joined.dtype
+    if steps != [*[1] * count, count] or not 1 < count <= MOST_LINES or size < lanes_of(dtype):
+        return []
+    code = interleaving_kernel(dtype.itemsize, count, is_back)
+    words = [*lines, joined, size, *outer_words(outer)]
+    work = math.prod(n for n, *_ in axes) * count * _PER_BYTE * dtype.itemsize * 2
+    return [call_of(code, words, node, work)]
 
 
 def _carriers(source: np.dtype[Any], target: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -207,7 +246,11 @@ def fill(node: Node, number: Any, target: BufferView) -> Calls:
         return [call_of(zeros_kernel(), [target, size], node, _PER_BYTE * size)]
     axes = merged_axes(target.shape, (0,) * len(target.shape), target.strides)
     *outer, inner = axes or [(1, 0, 1)]
-    code = strided_kernel(*_carriers(target.dtype, target.dtype), repeats=True)
+    carrier, _ = _carriers(target.dtype, target.dtype)
+    if inner[2] == 1:
+        words = [word, target, inner[0], *outer_words([(n, step) for n, _, step in outer])]
+        return [call_of(numbers_kernel(carrier), words, node, _PER_BYTE * size)]
+    code = strided_kernel(carrier, carrier, repeats=True)
     return [call_of(code, [word, target, *inner, *outer_words(outer)], node, _PER_BYTE * size)]
 
 
@@ -243,6 +286,20 @@ def _add(node: Node, source: BufferView, target: BufferView) -> Calls:
     return [call_of(code, [source, target, *inner, *outer_words(outer)], node, work)]
 
 
+def add_lines(node: Node, terms: Views, target: BufferView) -> Calls:
+    """Return the call that sets ``target`` to a sum of terms of its shape and dtype.
+
+    The last axis of all has step 1.
+    """
+    strides = [view.strides for view in (*terms, target)]
+    axes = merged_axes(target.shape, *strides)
+    last = (1, *[1] * len(strides))
+    *outer, (size, *_) = [*axes, last] if target.shape[-1] == 1 else axes
+    words = [*terms, target, size, *outer_words(outer)]
+    work = math.prod(target.shape) * _PER_BYTE * target.dtype.itemsize * (1 + len(terms))
+    return [call_of(sum_kernel(target.dtype, len(terms)), words, node, work)]
+
+
 def _window_sum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, WindowSum)
     windows, rank, calls = inputs[0], len(node.op.sizes), fill(node, 0, output)
@@ -276,15 +333,25 @@ def _concat(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> 
 def _joined(node: Node, inputs: Views, output: BufferView, axis: int) -> Calls:
     sizes = [view.shape[axis] for view in inputs]
     starts = itertools.accumulate(sizes, initial=0)
+    if set(sizes) == {1}:
+        return _stacked(node, [without_axis(view, axis) for view in inputs], output, axis)
     places = [part(output, axis, start, size) for start, size in zip(starts, sizes, strict=False)]
     return _copies(node, zip(inputs, places, strict=True))
 
 
 def _stack(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, Stack)
-    axis = normalize_axis(node.op.axis, len(output.shape))
+    return _stacked(node, inputs, output, normalize_axis(node.op.axis, len(output.shape)))
+
+
+def _stacked(node: Node, inputs: Views, output: BufferView, axis: int) -> Calls:
+    joined: Calls = []
+    if {view.dtype for view in inputs} == {output.dtype} and len(inputs) <= MOST_LINES:
+        whole = without_axis(output, axis)
+        strides = (view.strides for view in (*inputs, whole))
+        joined = _interleaved(node, inputs, output, merged_axes(whole.shape, *strides))
     places = [without_axis(output, axis, k) for k in range(len(inputs))]
-    return _copies(node, zip(inputs, places, strict=True))
+    return joined or _copies(node, zip(inputs, places, strict=True))
 
 
 def _concat_place(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
@@ -374,12 +441,14 @@ def _seen(view: BufferView, shape: Sequence[int], strides: Sequence[int]) -> Buf
 def _pad(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     op, (source,) = node.op, inputs
     assert isinstance(op, Pad)
-    inside = output
-    for axis, (before, _) in enumerate(op.pairs(len(source.shape))):
-        inside = part(inside, axis, before, source.shape[axis])
-    filled = fill(node, np.asarray(op.value).astype(output.dtype), output)
-    placed = copy(node, source, inside)
-    return filled + placed
+    number = np.asarray(op.value).astype(output.dtype)
+    inside, filled = output, []
+    for axis, (before, after) in enumerate(op.pairs(len(source.shape))):
+        size = source.shape[axis]
+        for start, count in ((0, before), (before + size, after)):
+            filled += fill(node, number, part(inside, axis, start, count))
+        inside = part(inside, axis, before, size)
+    return filled + copy(node, source, inside)
 
 
 # Triangles and diagonals

@@ -24,6 +24,7 @@ from symad.backends.native.lower.copies import (
     Condition,
     Lower,
     Scratch,
+    add_lines,
     call_of,
     contiguous,
     convert_all,
@@ -43,7 +44,7 @@ from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, ScatterSum, SetAt
 from symad.ops.reduce import Prod
 from symad.ops.sorting import Argsort
-from symad.ops.subscript import HOLE, Key, full_key, tiling
+from symad.ops.subscript import HOLE, Key, boxes_of, cuts_of, full_key, tiling
 from symad.passes.fuse import shape_of
 from symad.records import dataclass, replace
 from symad.types import normalize_axes, normalize_axis
@@ -52,6 +53,10 @@ _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
 _MOST_POSITIONS = 32
 """For more elements, NumPy finds a position faster, because it compares many at once."""
+_MOST_TERMS = 8
+"""Sums of more slices are added up slice by slice."""
+_PER_BOX = 64
+"""A call pays for at least so many elements."""
 _MOST_SORTED = 1 << 10
 """For more elements, NumPy sorts faster."""
 
@@ -198,14 +203,16 @@ def _at_places(
     views = [index.view.broadcast_to(target.shape) for index in indices]
     axes = merged_axes(target.shape, *(view.strides for view in (*views, source, target)))
     *outer, last = axes or [(1, *[0] * (len(views) + 2))]
+    *more, innermost = inner or [(1, 0, 0)]
+    steps = innermost[1:] if inner else (*last[1:-2], last[-1])
+    length = innermost[0] if inner else last[0]
+    line = length if not more and all(step == 1 for step in steps) else 0
     if adds is None:
         pairs = zip(node.inputs[1:], indices, strict=True)
         are_inside = all(_is_inside(source, index.size) for source, index in pairs)
-        in_lines = all(step == 1 for step in (*last[1:-2], last[-1]))
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, are_inside, in_lines)
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, line, are_inside)
     else:
-        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, adds)
-    *more, innermost = inner or [(1, 0, 0)]
+        code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, line, adds)
     named = [
         word
         for view, index, step in zip(views, indices, last[1:-2], strict=True)
@@ -273,11 +280,68 @@ def _scatter_add(node: Node, inputs: Views, output: BufferView, scratch: Scratch
 
 def _scatter_sum(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:
     assert isinstance(node.op, ScatterSum)
+    found = _sum_by_boxes(node, inputs, output)
+    if found is not None:
+        return found
     apart, whole = tiling(node.op.keys, output.shape)
     calls = [] if whole else fill(node, 0, output)
     for key, value, given in node.op.parts(inputs):
         calls += _scatter(node, key, value, output, given, adds=not apart)
     return calls
+
+
+def _sum_by_boxes(node: Node, inputs: Views, output: BufferView) -> Calls | None:
+    """Return the calls that write each part of a sum of slices once, if the parts are few."""
+    assert isinstance(node.op, ScatterSum)
+    keys, shape = node.op.keys, output.shape
+    boxes = boxes_of(keys, shape) if 1 < len(keys) <= _MOST_TERMS else None
+    if boxes is None or math.prod(shape) < _PER_BOX * math.prod(map(len, cuts_of(boxes, shape))):
+        return None
+    terms = [_over_box(key, value, output) for key, value, _ in node.op.parts(inputs)]
+    if any(term.dtype != output.dtype or term.strides[-1] != 1 for term in terms):
+        return None
+    calls: Calls = []
+    for place in itertools.product(*map(itertools.pairwise, cuts_of(boxes, shape))):
+        inside = []
+        for term, box in zip(terms, boxes, strict=True):
+            pairs = list(zip(place, box, strict=True))
+            if all(begin <= a and b <= end for (a, b), (begin, end) in pairs):
+                inside.append(_inside(term, [(a - c, b - c) for (a, b), (c, _) in pairs]))
+        target = _inside(output, place)
+        if len(inside) > 1:
+            calls += add_lines(node, inside, target)
+        else:
+            calls += copy(node, inside[0], target) if inside else fill(node, 0, target)
+    return calls
+
+
+def _over_box(key: Key, value: BufferView, array: BufferView) -> BufferView:
+    """Return the view of a value that has all axes of the array that a key without steps selects.
+
+    It goes along each in the order of the array.
+    """
+    selected = _selection(key, array, ()).view
+    value = value.broadcast_to(selected.shape)
+    axes = iter(zip(value.shape, value.strides, selected.strides, strict=True))
+    shape: list[int] = []
+    strides: list[int] = []
+    for entry in full_key(key, array.shape):
+        if isinstance(entry, int):
+            shape, strides = [*shape, 1], [*strides, 0]
+        elif entry is not Ellipsis:
+            size, stride, step = next(axes)
+            if entry is not None:
+                back = step < 0 < size
+                value = moved(value, (size - 1) * stride if back else 0)
+                shape, strides = [*shape, size], [*strides, -stride if back else stride]
+    return replace(value, shape=tuple(shape), strides=tuple(strides))
+
+
+def _inside(view: BufferView, box: Sequence[tuple[int, int]]) -> BufferView:
+    """Return the part of a view from the first place on each axis to before the second."""
+    for axis, (first, end) in enumerate(box):
+        view = part(view, axis, first, end - first)
+    return view
 
 
 def _update(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Calls:

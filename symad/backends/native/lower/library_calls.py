@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.fortran import Library
+from symad.backends.native.jit import Effort
 from symad.backends.native.kernel_call import BufferView, KernelCall, LibraryAddress
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.lower.copies import call_of, outer_words
@@ -94,7 +95,8 @@ def call_kernel(places: str, letters: int, fails: bool) -> Kernel:
         Whether a status other than 0 is an error.
     """
     name = f"call {places} {letters} {fails}"
-    return kernel(name, lambda writer: _write_call(writer, places, letters, fails))
+    write = lambda writer: _write_call(writer, places, letters, fails)  # noqa: E731
+    return kernel(name, write, Effort.QUICK)
 
 
 def _write_call(writer: KernelWriter, places: str, letters: int, fails: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -19,9 +20,12 @@ from symad.backends.native.loop_nest import (
     readable,
     supports,
 )
-from symad.backends.native.lower.copies import contiguous
+from symad.backends.native.lower import columns
+from symad.backends.native.lower.copies import contiguous, copy, moved, part
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Node, Variable, apply
+from symad.graph.op import Op
+from symad.ops.adjoint import Cast
 from symad.ops.base import PerElement
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
@@ -53,8 +57,12 @@ def has_nest(node: Node) -> bool:
     op = node.op
     if isinstance(op, Fused):
         return has_code(op)
-    dense = is_dense(node) and all(map(is_dense, node.inputs))
-    return dense and (_form_of(node) is not None or _turned(node) is not None)
+    if not (is_dense(node) and all(map(is_dense, node.inputs))):
+        return False
+    steps = _widened(node)
+    if steps:
+        return all(map(has_nest, steps))
+    return _form_of(node) is not None or _turned(node) is not None
 
 
 def is_large(node: Node) -> bool:
@@ -91,6 +99,10 @@ def lower(
     threads : int
         How many threads share large nests.
     """
+    if isinstance(node.op, (Sum, Max, Min)):
+        found = _lower_reduction(node, inputs[0], outputs[0], scratch, threads)
+        if found is not None:
+            return found
     turned = _turned(node)
     if turned is not None:
         last, order = turned
@@ -113,6 +125,69 @@ def lower(
     threads = min(threads, parts)
     call = KernelCall(code.address, tuple(words), code.module, node, work, over, parts, threads)
     return [*calls, call, *(replace(each, node=node) for each in joined)]
+
+
+def _lower_reduction(
+    node: Node, source: BufferView, output: BufferView, scratch: Scratch, threads: int
+) -> list[KernelCall] | None:
+    """Return the calls of a reduction over axes that are not the last, unless a nest is better."""
+    steps = _widened(node)
+    if steps:
+        views = [source, *(scratch(shape_of(step), step.dtype) for step in steps[:-1]), output]
+        pairs = zip(steps, itertools.pairwise(views), strict=True)
+        all_calls = [lower(n, [a], [b], scratch, threads=threads) for n, (a, b) in pairs]
+        return [replace(call, node=node) for calls in all_calls for call in calls]
+    groups = columns.groups_of(node)
+    if columns.is_narrow(source, groups):
+        return _lower_narrow(node, source, output, scratch, threads)
+    if len(groups) < 2:
+        is_shared = math.prod(source.shape) >= SPLIT_FROM and threads > 1
+        parts = _PARTS_OF_THREAD * threads if is_shared else 1
+        return columns.calls(node, source, output, parts, threads)
+    assert node.op is not None
+    last = _reduced(node.op, node.inputs[0], groups[-1])
+    between = scratch(shape_of(last), last.dtype)
+    rest = _reduced(node.op, last, tuple(axis for group in groups[:-1] for axis in group))
+    made = lower(last, [source], [between], scratch, threads=threads)
+    made += lower(rest, [between], [_in_shape(output, rest)], scratch, threads=threads)
+    return [replace(call, node=node) for call in made]
+
+
+def _widened(node: Node) -> list[Node]:
+    """Return the steps by which a reduction of float16 is computed in float32, if it is one."""
+    half = np.dtype(np.float16)
+    if not isinstance(node.op, (Sum, Max, Min)) or node.inputs[0].dtype != half:
+        return []
+    source = Node(None, (), node.inputs[0].type)
+    wide = apply(Cast(np.dtype(np.float32)), source)
+    reduced = apply(node.op, wide)
+    return [wide, reduced, apply(Cast(half), reduced)]
+
+
+def _lower_narrow(
+    node: Node, source: BufferView, output: BufferView, scratch: Scratch, threads: int
+) -> list[KernelCall]:
+    """Return the calls that reduce rows of few elements: many are one row, as far as they go."""
+    together, width, op = columns.TOGETHER, math.prod(output.shape), node.op
+    whole, rest = divmod(math.prod(source.shape) // width, together)
+    line = together * width
+    assert isinstance(node.inputs[0].type, TensorType) and op is not None
+    wide = replace(source, shape=(whole, line), strides=(line, 1))
+    tail = replace(moved(source, whole * line), shape=(rest, width), strides=(width, 1))
+    first = _reduced(op, Node(None, (), node.inputs[0].type.with_shape(wide.shape)), (0,))
+    assert isinstance(first.type, TensorType)
+    between = scratch((together + rest, width), first.dtype)
+    sums = _in_shape(part(between, 0, 0, together), first)
+    last = _reduced(op, Node(None, (), first.type.with_shape(between.shape)), (0,))
+    made = lower(first, [wide], [sums], scratch, threads=threads)
+    made += copy(node, tail, part(between, 0, together, rest))
+    made += lower(last, [between], [_in_shape(output, last)], scratch)
+    return [replace(call, node=node) for call in made]
+
+
+def _reduced(op: Op, like: Node, axes: Shape) -> Node:
+    """Return a reduction over some axes of an array of the type of a node."""
+    return apply(op.with_attributes(axis=axes, keepdims=False), Node(None, (), like.type))
 
 
 def _read(
@@ -151,8 +226,8 @@ def _words_of_parts(
     """Return the words of all parts: the range of rows, the number of the part, the rest."""
     rows = [k * layout.rows // parts for k in range(parts + 1)]
     words: list[int | BufferView] = []
-    for part in range(parts):
-        words += (rows[part], rows[part + 1], part, *rest)
+    for k in range(parts):
+        words += (rows[k], rows[k + 1], k, *rest)
     return words
 
 

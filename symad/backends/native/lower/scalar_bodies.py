@@ -14,7 +14,7 @@ import numpy as np
 
 from symad.backends.native.jit import Effort, Written, stored_module
 from symad.backends.native.kernel_call import BufferView, KernelCall, contiguous_strides
-from symad.backends.native.kernels.loops import combine
+from symad.backends.native.kernels.nest_writer import combine
 from symad.backends.native.kernels.writer import KernelWriter
 from symad.backends.native.loop_nest import supports
 from symad.backends.native.lower.views import is_view, numpy_view
