@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 import symad as sm
 from symad.backends.xla.translations import TABLE
-from symad.errors import EvaluationError, ExportError
+from symad.errors import EvaluationError, ExportError, SymadError
 from symad.graph.nested import leaves
 from symad.graph.op import OP_CLASSES
 from tests.ops.test_op_table import CASES
@@ -80,6 +81,30 @@ def test_dtypes_stay_those_of_the_graph(first: int) -> None:
         forms = jax.eval_shape(sm.to_jax(f), *built.arrays)
         found = [b.dtype for b in leaves(forms)]
         assert [a.dtype for a in leaves(f(*built.arrays))] == found, case.id
+
+
+OF_SLOPES = {"at_largest", "index_last", "logsumexp_slope", "power_log"}
+"""Ops that only derivatives of floats hold."""
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # logarithms and factors of such numbers
+def test_integers_stay_integers() -> None:
+    compared = 0
+    for case in {case.op_class: case for case in reversed(CASES)}.values():
+        if case.op_class.name in (*LACKING, *OF_SLOPES):
+            continue
+        arrays = [np.asarray(draw(case.rng(), np.dtype("float64"))) for draw in case.sample.inputs]
+        arrays = [np.nan_to_num(a).clip(1, 3) if a.dtype.kind == "f" else a for a in arrays]
+        arrays = [a.astype("int64") if a.dtype.kind == "f" else a for a in arrays]
+        xs = [sm.Variable(f"x{k}", a.shape, a.dtype) for k, a in enumerate(arrays)]
+        with suppress(SymadError):  # some ops take floats only
+            y = sm.compile(xs, case.sample.call(*xs), backend="numpy")
+            dtypes = [a.dtype for a in leaves(y(*arrays))]
+            if any(dtype.kind in "iu" for dtype in dtypes):
+                forms = jax.eval_shape(sm.to_jax(y), *arrays)
+                assert [form.dtype for form in leaves(forms)] == dtypes, case.id
+                compared += 1
+    assert compared > 20
 
 
 CHOSEN = list(filter(is_compared, CASES[3::EACH]))

@@ -645,6 +645,16 @@ def _lu(a: Any) -> Any:
     return tuple(jnp.reshape(part, (*a.shape[:-2], *part.shape[-2:])) for part in parts)
 
 
+@translates("convolve")
+def _convolve(a: Any, v: Any) -> Any:
+    """JAX convolves floats: integers are added up in their own dtype."""
+    if jnp.issubdtype(a.dtype, jnp.inexact):
+        return jnp.convolve(a, v)
+    wide = jnp.pad(a, len(v) - 1)
+    rows = np.arange(len(a) + len(v) - 1)[:, None] + np.arange(len(v))
+    return wide[rows] @ v[::-1]
+
+
 @translates("solve_sylvester")
 def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """vec(A X + X B) = (1 ⊗ A + Bᵀ ⊗ 1) vec X, with the columns of X one after another."""
