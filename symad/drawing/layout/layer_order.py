@@ -434,14 +434,18 @@ class _Sorter:
 
     def _cost_of(self, number: int) -> int:
         """Return the cost of the operands in a layer, and of its crossings with that above it."""
-        where = self._where
-        wrong, crossings = self._wrong[number], self._crossings[number]
+        where, wrong = self._where, self._wrong[number]
         if wrong is None:
             wrong = _OPERANDS * sum(where[a] > where[b] for a, b in self._operands[number])
             self._wrong[number] = wrong
+        return wrong + self._weight_of(number)
+
+    def _weight_of(self, number: int) -> int:
+        """Return the weighted crossings between a layer and that above it."""
+        crossings = self._crossings[number]
         if crossings is None:
             crossings = self._crossings[number] = self._crossings_above(number, weighted=True)
-        return wrong + crossings
+        return crossings
 
     def _crossings_above(self, number: int, weighted: bool = False) -> int:
         """Return how many segments cross between a layer and that above it."""
@@ -466,7 +470,8 @@ class _Sorter:
 
     def _sift_in(self, number: int, reach: int) -> bool:
         """Move elements of a layer, and return whether any moved."""
-        if self._settled[number]:
+        near = range(number, min(number + 2, len(self._layers)))
+        if self._settled[number] or not any(map(self._weight_of, near)):
             return False
         runs = [list(run) for _, run in groupby(self._layers[number], self._chains.__getitem__)]
         moved = [run for run in runs if len(run) > 1 and self._sift_run(run, reach)]
