@@ -82,7 +82,7 @@ CHOSEN: dict[str, Use] = {
 
 HARDLY_FAIL = {"qr", "orthogonal_complement", "lu", "sqrtm", "solve_sylvester"}
 """None of these matrices is an error for them."""
-MADE_LATER = {"solve_factored", "inverse_factored"}
+MADE_LATER = "solve_factored", "inverse_factored"
 """No graph has them when failures are allowed."""
 MAY_FAIL = [name for name, kind in OP_CLASSES.items() if kind.may_fail and name not in MADE_LATER]
 
