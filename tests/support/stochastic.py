@@ -251,7 +251,7 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
     if op.name in LOGS_OF_SUMS:
         made = made + (disturb(np.ones_like(made), noise) - np.ones_like(made))
     if op.name == "svdvals":
-        made = _without_noise_of_largest(made, noise)
+        made = _with_error_of_largest(made, noise)
     terms = max(sizes, default=1) / max(1, np.size(made) if not is_nested(made) else 1)
     if op.name in RUNNING:
         terms = np.shape(inputs[0])[op.attributes()["axis"]] if np.ndim(inputs[0]) else 1
@@ -284,11 +284,11 @@ def _without_noise_of_mean(op: Op, x: Any, made: Any) -> Any:
     return np.where(width == 0, made * 0, made)
 
 
-def _without_noise_of_largest(made: Array, noise: Noise) -> Array:
+def _with_error_of_largest(made: Array, noise: Noise) -> Array:
     """Return singular values of which small ones may be 0: all err as the largest is rounded."""
-    error = noise.moved(made.max(axis=-1, keepdims=True, initial=0) + 0 * made, 1)
+    largest = made.max(axis=-1, keepdims=True, initial=0) + 0 * made
     with np.errstate(all="ignore"):
-        return np.maximum(made + error - made.max(axis=-1, keepdims=True, initial=0), 0)
+        return np.maximum(made + noise.moved(largest, 1) - largest, 0)
 
 
 def _compute(op: Op, inputs: list[Any], as_written: bool) -> Any:

@@ -90,6 +90,7 @@ class XlaProgram:
         arrays = [(k, t.shape, t.dtype) for k, t in enumerate(types) if t.shape]
         is_list = type(outputs) is list and not any(map(is_nested, outputs))
         config, compiled, take = self._config, self.compiled, self._results.take
+
         def call(*values: Any, **keywords: Any) -> Any:
             kinds = tuple(map(type, values))
             if kinds != exact:

@@ -80,7 +80,7 @@ class Results:
         Parameters
         ----------
         arrays : list
-            What :meth:`packed` has returned.
+            What :meth:`packed` has returned; the last is taken out of it.
         given : sequence
             The values of the inputs, whose memory JAX may return.
         """
@@ -140,9 +140,7 @@ def _packed(types: Sequence[Any], kept: Container[int]) -> list[tuple[int, slice
     if len(chosen) == 1 and first.shape:
         return []
     ends = [*itertools.accumulate((t.size for t in chosen.values()), initial=0)]
-    return [
-        (k, slice(*ends[i : i + 2]), t.shape) for i, (k, t) in enumerate(chosen.items())
-    ]
+    return [(k, slice(*ends[i : i + 2]), t.shape) for i, (k, t) in enumerate(chosen.items())]
 
 
 class DeviceState:

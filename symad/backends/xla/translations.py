@@ -305,9 +305,10 @@ def _log_of_sum(e: Any) -> Any:
     All terms of the series are positive, so XLA may bracket them as it likes.
     """
     s = e / (2 + e)
+    square = s * s
     terms = 16 if e.dtype == "float64" else 7  # since s² is 1/9 at most
     odd = [1 / (2 * k + 1) for k in range(terms)]
-    return 2 * s * reduce(lambda total, c: total * s * s + c, reversed(odd))
+    return 2 * s * reduce(lambda total, c: total * square + c, reversed(odd))
 
 
 TABLE["softplus"] = lambda x: _softplus()(floating(x))
