@@ -276,10 +276,10 @@ class Player {
     }
     if (this.tensors.exist && this.onGraph()) {
       legend.append(make("li", { title: "the norm is the square root of the sum of all squares" },
-        make("span", { className: "swatch", textContent: "6×4 ‖2‖", "aria-hidden": "true" }), "shape and norm √Σx²"));
+        make("span", { className: "swatch", textContent: "6×4 ‖2‖", "aria-hidden": "true" }), "shape, norm √Σx²"));
     }
-    for (const [style, mark, text] of [[".count", "②▸", "number of values that pass"],
-      [".edge.repaired", "┄▸", "shape repair left out"], [".edge.shape", "⋯▸", "only the shape is used"]]) {
+    for (const [style, mark, text] of [[".count", "②▸", "values that pass"],
+      [".edge.repaired", "┄▸", "repair left out"], [".edge.shape", "⋯▸", "shape only"]]) {
       if (this.picture.svg.querySelector(style)) {
         legend.append(make("li", {}, make("span", { className: "swatch", textContent: mark, "aria-hidden": "true" }), text));
       }
