@@ -221,8 +221,8 @@ def _by_exponent(v: Node, y: Node, x: Node, c: Node) -> Node:
 
 
 def _floating(operand: Node, y: Node) -> Node:
-    """Return an integer operand of a power in the dtype of the power."""
-    return operand if operand.type.is_float else call("cast", operand, y.dtype)
+    """Return an operand of a power in the dtype of the power, so that logarithms keep its digits."""
+    return operand if operand.dtype == y.dtype else call("cast", operand, y.dtype)
 
 
 def _slope(x: Any, c: Any) -> Any:
