@@ -261,6 +261,11 @@ class PowerSlope(Binary):
         return ufunc_dtype(np.divide, *dtypes)
 
 
+def _times_log(y: Any, x: Any, c: Any) -> Any:
+    y, x = promoted(y, x)
+    return y * np.log(np.where(x == 0, 1, x))
+
+
 def _log_times(b: ScalarBuilder, y: Value, x: Value, c: Value) -> Value:
     zero, one = b.constant(0, b.dtype(x)), b.constant(1, b.dtype(x))
     return b.multiply(y, b.call("log", b.select(b.equal(x, zero), one, x)))
@@ -272,7 +277,7 @@ class PowerLog(Elementwise):
     name = "power_log"
     has_poles = True
     operations = ELEMENTARY
-    numpy = staticmethod(lambda y, x, c: y * np.log(np.where(x == 0, 1, x), dtype=y.dtype))
+    numpy = staticmethod(_times_log)
     element = _log_times
     latex = r"{0} \ln {1}"
     chain = (
