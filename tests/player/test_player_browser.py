@@ -49,7 +49,7 @@ class Visit:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("console", lambda message: self._note(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
         self.page.goto(path.as_uri() + fragment)
@@ -68,6 +68,11 @@ class Visit:
                 return
             self.page.wait_for_timeout(50)
         raise AssertionError(f"in vain: {condition}")
+
+    def _note(self, text: str) -> None:
+        """Keep a complaint, but that a screen reader's view of the page reads what is hidden."""
+        if "subtree hidden by content-visibility" not in text:
+            self.complaints.append(text)
 
     def close(self) -> None:
         """Close the page, and see that it loaded nothing else and complained of nothing."""

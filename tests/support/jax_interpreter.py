@@ -124,7 +124,7 @@ def _softmax(x: Any, axis: Any) -> Any:
 def _softmax_tangent(axis: Any, primals: Any, tangents: Any) -> Any:
     total = partial(jnp.sum, axis=axis, keepdims=True)
     y, (v,) = _softmax(*primals, axis), tangents
-    is_largest = y == jnp.max(y, axis=axis, keepdims=True)
+    is_largest = y == jnp.max(y, axis=axis, keepdims=True, initial=0)
     v = v - total(jnp.where(is_largest, v, 0)) / total(is_largest)
     return y, y * (v - total(v * y))
 

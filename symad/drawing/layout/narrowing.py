@@ -33,7 +33,7 @@ def narrow(
     --------
     >>> layers = [0, 1, 2, 1]  # the last stands beside the second, or with the third
     >>> conditions = {(0, 1): (1, 1), (1, 2): (1, 1), (0, 3): (1, 0)}
-    >>> narrow(layers, conditions, [[0], [1], [2], [3]], [(0, 90), (0, 90), (0, 30), (0, 50)])
+    >>> narrow(layers, conditions, [[0], [1], [2], [3]], [(0, 120), (0, 120), (0, 30), (0, 90)])
     >>> layers
     [0, 1, 2, 2]
     """
