@@ -221,7 +221,7 @@ def _by_exponent(v: Node, y: Node, x: Node, c: Node) -> Node:
 
 
 def _floating(operand: Node, y: Node) -> Node:
-    """Return an operand of a power in the dtype of the power, so that logarithms keep its digits."""
+    """Return an operand of a power in the dtype of the power: its logarithm needs all digits."""
     return operand if operand.dtype == y.dtype else call("cast", operand, y.dtype)
 
 
