@@ -202,6 +202,16 @@ class Noise:
                 moved = np.where(np.abs(array) < np.finfo(array.dtype).tiny, array * 0, moved)
         return np.where(~np.isfinite(array) | (array == 0), array, moved).astype(array.dtype)
 
+    def either_zero(self, value: Any, *operands: Any) -> Any:
+        """Return the larger or smaller of operands: of two zeros, it may be either."""
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            return value
+        zeros = np.all([np.broadcast_to(x, array.shape) == 0 for x in operands], axis=0)
+        flipped = zeros & (self.rng.random(array.shape) < 0.5)
+        mixed = np.logical_xor(*[np.signbit(x) for x in operands])
+        return np.where(flipped & mixed, -array, array)[()]
+
     def signed(self, value: Any) -> Any:
         """Return numbers of which NaN have any sign: what it is has no meaning."""
         array = np.asarray(value)
@@ -234,6 +244,8 @@ def _apply(op: Op, inputs: list[Any], noise: Noise | None, all_ops: bool) -> Any
     is_exact = op.name in EXACT or op.is_view
     if noise is None or (is_exact and not (all_ops and isinstance(op, PerElement))):
         made = _compute(op, inputs, all_ops)
+        if noise is not None and op.name in ("maximum", "minimum"):
+            made = noise.either_zero(made, *inputs)
         return disturb(made, noise, 0) if noise is not None and noise.flushes else made
     if isinstance(op, PerElement) and op.name not in ABSOLUTE:
         return disturb(_compute(op, inputs, all_ops), noise)
