@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -249,6 +250,17 @@ def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
     page.focus("svg.picture")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.getAttribute('role')") == "button"
+
+
+def test_formulas_on_several_lines_are_spoken_as_one(visit: Open) -> None:
+    x = sm.Variable("x", shape=(2, 3))
+    total = sm.add_n([sm.sum(sm.sin(x) * (k + 2.5)) for k in range(5)])
+    page = visit(sm.play(total, [x], {x: np.ones((2, 3))}).html).page
+    names = page.evaluate("""[...document.querySelectorAll('.node')].map(
+        (e) => e.getAttribute('aria-label').replace(/^[^:]*: /, ''))""")
+    broken = [name for name in names if re.search(r",,|[-+·(\[], |, [-+·]", name)]
+    assert any(name.count(" + ") == 4 for name in names) and broken == []
+    assert any("broadcast_to(1, shape=(2, 3))" in name for name in names)
 
 
 def test_the_trace_is_a_table_to_a_screen_reader(visit: Open, html: str) -> None:
