@@ -50,10 +50,14 @@ class Visit:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
         self.page.goto(path.as_uri() + fragment)
+
+    def _hear(self, message: Any) -> None:
+        if message.type != "verbose":  # remarks on what the driver itself asks for
+            self.complaints.append(message.text)
 
     def text(self, selector: str) -> str:
         return str(self.page.locator(selector).inner_text())
