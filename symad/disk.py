@@ -170,13 +170,14 @@ def _identity() -> str:
 
 
 def _compiler() -> Any:
-    """Return what tells versions of llvmlite apart, without its binding."""
-    try:
-        import llvmlite
-    except ImportError:
+    """Return what tells versions of llvmlite apart, without importing it."""
+    from importlib.util import find_spec
+
+    spec = find_spec("llvmlite")
+    if spec is None or spec.origin is None:
         return None
-    state = os.stat(llvmlite.__file__)
-    return llvmlite.__file__, state.st_size, state.st_mtime_ns
+    state = os.stat(spec.origin)
+    return spec.origin, state.st_size, state.st_mtime_ns
 
 
 def _machine() -> Any:

@@ -1,5 +1,7 @@
 """The lecture's examples, and training on real digits: readers, models, loops, and the demo."""
 
+from typing import TYPE_CHECKING, Any
+
 from symad.demo.backpropagation import backpropagate, compare_with_extension
 from symad.demo.data import Digits, load_digits, parse_mnist
 from symad.demo.examples import running_example, shared_exponential
@@ -25,8 +27,10 @@ from symad.demo.training import (
     run_epoch,
     softmax_regression_epoch,
 )
-from symad.demo.training_view import TrainingView, spiral_network, spirals
 from symad.demo.visit_orders import compare_orders, doubling_chain
+
+if TYPE_CHECKING:
+    from symad.demo.training_view import TrainingView, spiral_network, spirals
 
 __all__ = [
     "DataError",
@@ -61,3 +65,12 @@ __all__ = [
     "two_layer_network",
     "with_ones",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the training view when it is first used: it is a program as well."""
+    if name not in ("TrainingView", "spiral_network", "spirals"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from symad.demo import training_view
+
+    return getattr(training_view, name)

@@ -308,7 +308,8 @@ def _duration(frames: int) -> float:
 def _moving(frames: int) -> str:
     """Return the style of a moving picture: each group is visible in its turn."""
     total = _duration(frames)
-    one, last = 100 * _SECONDS / total, 100 * _HOLD / total
+    # rounded down: at the start the last frame is no longer visible
+    one, last = (math.floor(1e6 * part / total) / 1e4 for part in (_SECONDS, _HOLD))
     return (
         f".m{{visibility:hidden;animation:turn {total:.2f}s step-end infinite}}"
         f".m.l{{animation-name:end}}@keyframes turn{{0%{{visibility:visible}}{one:.4f}%"

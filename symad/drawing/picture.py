@@ -37,6 +37,8 @@ class TextLine:
         The key of the line for the steps of a page; the line appears when a step shows it.
     value : int or None
         The index of the value that a page shows here.
+    continues : bool
+        Whether the line goes on with the formula of the line above it.
     """
 
     text: str
@@ -47,6 +49,7 @@ class TextLine:
     code: str = ""
     key: str = ""
     value: int | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

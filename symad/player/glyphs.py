@@ -112,7 +112,7 @@ class Glyphs:
         rows = broken(formula, MIDDLE, _ROOM, width=self._width)
         if len(rows) > _MOST_LINES:
             rows = [*rows[: _MOST_LINES - 1], f"{rows[_MOST_LINES - 1].rstrip(' +')} …"]
-        return [self.line(row) for row in rows]
+        return [self.line(row, continues=place > 0) for place, row in enumerate(rows)]
 
     def _width(self, text: str, size: float, bold: bool) -> float:
         return text_width(self.plain(text), size, bold)

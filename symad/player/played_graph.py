@@ -250,8 +250,14 @@ class PlayedGraph:
 
 def tip_of(kind: Kind, lines: Sequence[TextLine]) -> str:
     """Return the tooltip of a node: its kind and its permanent lines."""
-    texts = dict.fromkeys(line.code or line.text for line in lines if not line.key)
-    return f"{kind}: {', '.join(texts)}"
+    texts: list[str] = []
+    for line in lines:
+        text = line.code or line.text
+        if line.continues:
+            texts[-1] += text if texts[-1].endswith(("(", "[")) else f" {text}"
+        elif not line.key:
+            texts.append(text)
+    return f"{kind}: {', '.join(dict.fromkeys(texts))}"
 
 
 def is_finite(value: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,9 @@ def test_the_page_in_a_browser(page: Any, view: demo.TrainingView, tmp_path: Pat
     shown = "getComputedStyle(group).visibility === 'visible'"
     count = f"[...document.querySelectorAll('g.m')].filter((group) => {shown}).length"
     assert {page.evaluate(count) for _ in range(20)} == {4}  # three panels and the caption
+
+
+def test_the_program_starts_without_a_warning() -> None:
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "symad.demo.training_view"]
+    ran = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert "--steps" in ran.stdout and ran.stderr == ""

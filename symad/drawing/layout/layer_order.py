@@ -25,7 +25,7 @@ Chain = tuple[int, ...]
 _SWEEPS, _LEAST_SWEEPS = 24, 6
 _PATIENCE = 6  # sweeps without progress
 _FEW_ELEMENTS = 600  # for which sweeps also start from below
-_MANY_ELEMENTS = 1_200  # with more there are few sweeps, and moves are short until the last
+_MANY_ELEMENTS = 1_200  # with more there are few sweeps, and no moves until the last
 _REACH = 12  # places that an element moves
 _ROUNDS, _FEW_ROUNDS = 8, 2  # of moves, after all sweeps and after each
 _OPERANDS = 2  # the cost of two operands in the wrong order
@@ -254,7 +254,7 @@ class _Sorter:
         """Find the best order and store it in the ordering."""
         given, size = self._where, len(self._elements)
         many = size > _MANY_ELEMENTS
-        self._sweeps, self._reach = (_LEAST_SWEEPS, 1) if many else (_SWEEPS, _REACH)
+        self._sweeps, self._rounds = (_LEAST_SWEEPS, 0) if many else (_SWEEPS, _FEW_ROUNDS)
         starts = [given, [-place for place in given]]
         found = [self._polished(where, True) for where in starts]
         if size <= _FEW_ELEMENTS:
@@ -267,7 +267,7 @@ class _Sorter:
         The first sweep leads down, or up.
         """
         self._restore(self._best(where, down)[1])
-        self._sift(_ROUNDS, _REACH)
+        self._sift(_ROUNDS)
         self._mirror_lanes()
         seen = sum(map(self._crossings_above, range(len(self._layers))))
         return self._cost() + _SEEN * seen, self._copy()
@@ -285,7 +285,7 @@ class _Sorter:
             if not least or idle == min(_PATIENCE, self._sweeps // 2):
                 break
             self._sweep(down=(sweep % 2 == 0) == down, reverse_ties=sweep % 4 > 1)
-            self._sift(_FEW_ROUNDS, self._reach)
+            self._sift(self._rounds)
             cost = self._cost()
             idle = 0 if cost < least else idle + 1
             if cost < least:
@@ -457,24 +457,24 @@ class _Sorter:
         )
         return _inversions([end[1:] for end in ends])
 
-    def _sift(self, rounds: int, reach: int) -> None:
+    def _sift(self, rounds: int) -> None:
         """Move elements within their layers as long as that reduces crossings.
 
-        Each in turn takes its best place at most ``reach`` places away, past others in its frame
+        Each in turn takes its best place at most ``_REACH`` places away, past others in its frame
         (Matuszewski, Schönfeld and Molitor 1999).
         """
         for _ in range(rounds):
             numbers = range(len(self._layers))
-            if not [number for number in numbers if self._sift_in(number, reach)]:
+            if not [number for number in numbers if self._sift_in(number)]:
                 return
 
-    def _sift_in(self, number: int, reach: int) -> bool:
+    def _sift_in(self, number: int) -> bool:
         """Move elements of a layer, and return whether any moved."""
         near = range(number, min(number + 2, len(self._layers)))
         if self._settled[number] or not any(map(self._weight_of, near)):
             return False
         runs = [list(run) for _, run in groupby(self._layers[number], self._chains.__getitem__)]
-        moved = [run for run in runs if len(run) > 1 and self._sift_run(run, reach)]
+        moved = [run for run in runs if len(run) > 1 and self._sift_run(run)]
         if moved:
             self._layers[number] = list(chained.from_iterable(runs))
             self._spread(self._layers[number])
@@ -482,7 +482,7 @@ class _Sorter:
         self._settled[number] = not moved
         return bool(moved)
 
-    def _sift_run(self, run: list[int], reach: int) -> bool:
+    def _sift_run(self, run: list[int]) -> bool:
         """Move neighbours of a frame, and return whether any moved."""
         where, moved = self._where, False
         ends = {
@@ -491,7 +491,7 @@ class _Sorter:
         }
         for element in list(run):
             here = run.index(element)
-            after, before = run[here + 1 :][:reach], run[:here][: -reach - 1 : -1]
+            after, before = run[here + 1 :][:_REACH], run[:here][: -_REACH - 1 : -1]
             best, place = 0, here
             for step, others in (1, after), (-1, before):
                 gain = 0
