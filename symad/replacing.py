@@ -10,11 +10,21 @@ from typing import IO
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Write to a new file, which takes the place of the old one only if all goes well."""
+    """Write to a new file, which takes the place of the old one only if all goes well.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; it names ``path``.
+    """
     target = os.fspath(path)
     part = f"{target}.{os.getpid()}.part"
     try:
-        with open(part, "wb") as file:
+        file = open(part, "wb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from None
+    try:
+        with file:
             yield file
         os.replace(part, target)
     except BaseException:
