@@ -182,16 +182,23 @@ class ExpRel(Unary):
 
 
 def _bessel(x: Any, order: int) -> Any:
+    x = _in_scipy_dtype(x)
     values = resolve(f"scipy.special.i{order}")(x) if order < 2 else _iv("iv", x, order)
     return np.where(np.isinf(x), x if order % 2 else np.abs(x), values)  # SciPy's I₁ is NaN there
 
 
 def _scaled_bessel(x: Any, order: int) -> Any:
+    x = _in_scipy_dtype(x)
     return resolve(f"scipy.special.i{order}e")(x) if order < 2 else _iv("ive", x, order)
 
 
 def _iv(function: str, x: Any, order: int) -> Any:
-    return resolve(f"scipy.special.{function}")(np.asarray(order, np.asarray(x).dtype), x)
+    return resolve(f"scipy.special.{function}")(np.asarray(order, x.dtype), x)
+
+
+def _in_scipy_dtype(x: Any) -> Any:
+    """Return an operand in the dtype of the result: SciPy takes float16 as float32."""
+    return np.asarray(x, scipy_dtype(np.asarray(x).dtype))
 
 
 class BesselI(Elementwise):
