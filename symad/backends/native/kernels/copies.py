@@ -153,23 +153,20 @@ def sum_kernel(dtype: np.dtype[Any], count: int) -> Kernel:
 
 
 def _write_sum(writer: KernelWriter, dtype: np.dtype[Any], count: int) -> None:
-    vectors, builder, size = Vectors(writer, dtype), writer.builder, writer.word(count + 1)
-    values = LLVMScalarBuilder(builder, vectors.lanes)
-    whole = builder.and_(size, writer.integer(-vectors.lanes))
+    vectors, size = Vectors(writer, dtype), writer.word(count + 1)
+    values = LLVMScalarBuilder(writer.builder, vectors.lanes)
     with writer.walk(count + 2, count + 1) as offsets:
         *terms, to = (
             writer.element(writer.address(k), offset, vectors.item)
             for k, offset in enumerate(offsets)
         )
 
-        def add(index: Any, mask: Any = None) -> None:
+        def add(index: Any, rest: Any) -> None:
+            mask = None if rest is None else vectors.mask(rest)
             read = [vectors.read(term, index, mask) for term in terms]
             vectors.write(functools.reduce(values.add, read), to, index, mask)
 
-        with writer.loop(writer.integer(0), whole, vectors.lanes) as index:
-            add(index)
-        with builder.if_then(builder.icmp_signed("<", whole, size)):
-            add(whole, vectors.mask(builder.sub(size, whole)))
+        vectors.over(size, add)
 
 
 def triangle_kernel(size: int, lower: bool) -> Kernel:

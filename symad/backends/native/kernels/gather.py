@@ -161,7 +161,7 @@ class _Gathering:
 
     def _items(self, from_: Any, to: Any, adds: bool) -> None:
         """Copy or add an item: by vectors if it is contiguous."""
-        writer, builder, lanes = self._writer, self._writer.builder, self._lanes
+        writer, builder = self._writer, self._writer.builder
         starts = [
             writer.element(writer.address(k), offset, vectors.item)
             for k, (offset, vectors) in enumerate([(from_, self._source), (to, self._target)])
@@ -169,13 +169,13 @@ class _Gathering:
         size, *steps = writer.words(5, 3)
         if self._single:
             self._put([(start, writer.integer(0)) for start in starts], adds)
-        elif lanes > 1:
-            whole = builder.and_(size, writer.integer(-lanes))
-            with writer.loop(writer.integer(0), whole, lanes) as element:
-                self._put([(start, element) for start in starts], adds)
-            with builder.if_then(builder.icmp_signed("<", whole, size)):
-                mask = self._source.mask(builder.sub(size, whole))
-                self._put([(start, whole) for start in starts], adds, mask)
+        elif self._lanes > 1:
+
+            def put(element: Any, rest: Any) -> None:
+                mask = None if rest is None else self._source.mask(rest)
+                self._put([(start, element) for start in starts], adds, mask)
+
+            self._source.over(size, put)
         else:
             with writer.walk(writer.word(8), 2) as inner:
                 with writer.loop(writer.integer(0), size) as element:

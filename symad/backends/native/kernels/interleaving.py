@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,18 +35,13 @@ class _Interleaving:
 
     def write(self) -> None:
         """Write the loops."""
-        writer, builder, count = self._writer, self._writer.builder, self._lines
-        lanes, size = self._vectors.lanes, self._writer.word(count + 1)
-        whole = builder.and_(size, writer.integer(-lanes))
+        writer, count = self._writer, self._lines
         with writer.walk(count + 2, count + 1) as offsets:
             pointers = [
                 writer.element(writer.address(k), offset, self._vectors.item)
                 for k, offset in enumerate(offsets)
             ]
-            with writer.loop(writer.integer(0), whole, lanes) as index:
-                self._block(pointers, index, None)
-            with builder.if_then(builder.icmp_signed("<", whole, size)):
-                self._block(pointers, whole, builder.sub(size, whole))
+            self._vectors.over(writer.word(count + 1), partial(self._block, pointers))
 
     def _block(self, pointers: list[Any], index: Any, rest: Any) -> None:
         """Move a vector of each line, or what is left of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,17 @@ class Vectors:
             ]
             made = self.chosen(made, vectors[source], order)
         return made
+
+    def over(self, size: Any, write: Callable[[Any, Any], None]) -> None:
+        """Write code for so many elements: ``write`` takes the number of the first of a vector, and
+        ``None`` if all lanes are used, else how many are left.
+        """
+        builder, zero = self.builder, self.writer.integer(0)
+        whole = builder.and_(size, self.writer.integer(-self.lanes))
+        with self.writer.loop(zero, whole, self.lanes) as index:
+            write(index, None)
+        with builder.if_then(builder.icmp_signed("<", whole, size)):
+            write(whole, builder.sub(size, whole))
 
     def lane_mask(self, first: int, count: int) -> Any:
         """Return the mask of ``count`` lanes from ``first`` on, or ``None`` for all lanes."""
