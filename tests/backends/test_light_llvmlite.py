@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from symad.backends.native.light_llvmlite import _Resources
+
 pytest.importorskip("llvmlite")
 
 PROGRAM = """
@@ -27,3 +29,9 @@ def test_others_find_all_of_it() -> None:
     run = [sys.executable, "-c", PROGRAM]
     said = subprocess.run(run, capture_output=True, text=True, check=True)
     assert said.stdout == "set() i64 (i64)\nTrue\n" and not said.stderr
+
+
+def test_another_thread_may_read_resources_meanwhile() -> None:
+    resources = _Resources("importlib.resources")
+    with resources.as_file(resources.files("symad") / "py.typed") as path:
+        assert path.is_file()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -50,15 +50,27 @@ class _Folder(str):
 
     __slots__ = ()
 
-    def __truediv__(self, name: str) -> str:
-        return os.path.join(self, name)
+    def __truediv__(self, name: str) -> _Folder:
+        return _Folder(os.path.join(self, name))
 
 
-def _folder_of(package: str) -> _Folder:
-    """Return the folder of a package that is not in an archive."""
-    spec = find_spec(package)
-    assert spec is not None and spec.origin is not None
-    return _Folder(os.path.dirname(spec.origin))
+class _Resources(_Postponed):
+    """Stands for ``importlib.resources``: it finds llvmlite's files, and imports it for others."""
+
+    def files(self, package: Any) -> Any:
+        """Return the folder of a package; llvmlite's is not in an archive."""
+        if not str(package).startswith("llvmlite."):  # another thread imports something as well
+            return self.imported().files(package)
+        spec = find_spec(package)
+        assert spec is not None and spec.origin is not None
+        return _Folder(os.path.dirname(spec.origin))
+
+    def as_file(self, path: Any) -> AbstractContextManager[Any]:
+        """Return a context with a file that is there already."""
+        if isinstance(path, _Folder):
+            return nullcontext(path)
+        context: AbstractContextManager[Any] = self.imported().as_file(path)
+        return context
 
 
 @contextmanager
@@ -67,9 +79,7 @@ def _postponed() -> Iterator[None]:
     given = [_Postponed("llvmlite.ir")]
     spec = find_spec("llvmlite")
     if spec is not None and os.path.isfile(spec.origin or ""):
-        resources = _Postponed("importlib.resources")
-        vars(resources).update(files=_folder_of, as_file=nullcontext)
-        given.append(resources)
+        given.append(_Resources("importlib.resources"))
     given = [module for module in given if module.__name__ not in sys.modules]
     sys.modules.update({module.__name__: module for module in given})
     try:
