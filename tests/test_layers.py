@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -102,6 +103,16 @@ def upward_imports(path: Path, source: str) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=names_of(FILES))
 def test_imports_only_from_above(path: Path) -> None:
     assert upward_imports(path, path.read_text()) == []
+
+
+def test_the_documents_show_these_layers() -> None:
+    text = (ROOT.parent / "docs" / "design.md").read_text()
+    table = re.search(r"\| layer \| contents \|\n\|---\|---\|\n(.*?)\n\n", text, re.DOTALL)
+    assert table is not None
+    rows = (re.findall(r"`([^`]+?)(?:/|\.py)`", row.split("|")[1]) for row in table[1].split("\n"))
+    shown = [{"symad" if name == "__init__" else name for name in names} for names in rows]
+    own, last = [set(names) for names in LAYERS[:-2]], {*LAYERS[-2], *LAYERS[-1]}
+    assert shown == [*own, last]
 
 
 def test_every_module_has_a_layer() -> None:
