@@ -131,7 +131,7 @@ class SolveFactored(Op):
 
     def infer(self, *types: Any) -> Type:
         factors, _, b = tensor_types(*types)
-        return Solve().infer(factors, b)
+        return Solve().infer(factors, b.with_dtype(factors.dtype))
 
     def differentiable(self, slot: int) -> bool:
         return False
