@@ -318,7 +318,7 @@ def _determinants(
         places = [f"{out.name}[{k}]" for out in outputs]
         second = f"&{places[1]}" if len(places) > 1 else "NULL"
         code.add(*filter(None, [before(f, p)]))
-        code.add(f"{places[0]} = {determinant}({n}, {f}, {n + 1}, {p}, {second});")
+        code.add(f"{places[0]} = {determinant}({n}, {f}, {p}, {second});")
 
 
 @writes("lu_factors")

@@ -143,17 +143,19 @@ static int solve_lu_{t}(int64_t n, const {T} *a, int64_t ai, int64_t aj, const i
 }}
 """,
     "determinant": """\
-/* The determinant by the factors, or its sign and the logarithm of its magnitude. */
-static {T} determinant_{t}(int64_t n, const {T} *a, int64_t step, const int64_t *p, {T} *log_) {{
-  {T} value = 1, sum = 0;
+/* The determinant by the factors, or its sign and the logarithm of its magnitude; NaN if an element
+   is not finite. */
+static {T} determinant_{t}(int64_t n, const {T} *a, const int64_t *p, {T} *log_) {{
+  {T} value = 1, sum = 0, unknown = 0;
+  for (int64_t i = 0; i < n * n; i++) unknown += 0 * a[i];
   for (int64_t i = 0; i < n; i++) {{
-    const {T} e = a[i * step];
+    const {T} e = a[i * (n + 1)];
     if (p[i] != i) value = -value;
     sum += log{f}(fabs{f}(e));
     value *= !log_ ? e : e > 0 ? 1 : e < 0 ? -1 : e;
   }}
-  if (log_) *log_ = sum;
-  return value;
+  if (log_) *log_ = sum + unknown;
+  return value + unknown;
 }}
 """,
     "cholesky": """\

@@ -112,9 +112,13 @@ def _inv(b: OnnxBuilder, a: OnnxArray) -> OnnxArray:
 
 
 def _pivots(b: OnnxBuilder, a: OnnxArray) -> tuple[OnnxArray, OnnxArray]:
-    """Return the diagonal left by elimination, and the sign of the order of the rows."""
+    """Return the diagonal left by elimination, and the sign of the order of the rows.
+
+    The sign is NaN if an element is NaN or infinite.
+    """
     factors, _, sign = _factors(b, a)
-    return diagonal(b, factors, 0, -2, -1), sign
+    unknown = b.reduce("Sum", a * a.beside(0), [a.ndim - 2, a.ndim - 1])
+    return diagonal(b, factors, 0, -2, -1), sign + unknown
 
 
 @translates("det", promotes=True)
@@ -129,7 +133,7 @@ def _slogdet(b: OnnxBuilder, a: OnnxArray) -> tuple[OnnxArray, OnnxArray]:
     pivots, sign = _pivots(b, wide)
     signs = b.select(pivots < 0, pivots.beside(-1), b.select(pivots > 0, pivots.beside(1), pivots))
     total = b.reduce("Sum", b.call("log", b.call("fabs", pivots)), [pivots.ndim - 1])
-    return sign * b.reduce("Prod", signs, [pivots.ndim - 1]), total
+    return sign * b.reduce("Prod", signs, [pivots.ndim - 1]), total + (sign - sign)
 
 
 @translates("lu")

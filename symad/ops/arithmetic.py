@@ -297,7 +297,7 @@ class PowerLog(Elementwise):
 
 
 def _mixed(x: Any, c: Any) -> Any:
-    x, c = promoted(1.0 * x, 1.0 * c)
+    x, c = (1.0 * operand for operand in promoted(x, c))
     at_zero = np.where(c > 1, 0, np.where(c > 0, -np.inf, np.inf)).astype(x.dtype)
     return np.where(x == 0, at_zero, np.power(x, c - 1) * (1 + c * np.log(x)))
 

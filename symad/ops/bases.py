@@ -13,7 +13,7 @@ from symad.ops.adjoint import broadcast_like
 from symad.ops.base import Linear, register, tensor_types
 from symad.ops.comparison import not_equal, where
 from symad.ops.factorisation import qr
-from symad.ops.matrices import PerMatrix, per_matrix, require_matrix
+from symad.ops.matrices import PerMatrix, factor_dtype, per_matrix, require_matrix
 from symad.ops.truth import any as any_true
 from symad.types import TensorType, Type, UnknownDim, UnknownShape, normalize_axis
 
@@ -58,12 +58,12 @@ class OrthogonalComplement(PerMatrix):
     def infer(self, *types: Any) -> Type:
         (q,) = tensor_types(*types)
         if isinstance(q.shape, UnknownShape):
-            return TensorType(q.dtype, UnknownShape.fresh())
+            return TensorType(factor_dtype(q.dtype), UnknownShape.fresh())
         require_matrix(q.shape)
         *batch, rows, columns = q.shape
         known = isinstance(rows, int) and isinstance(columns, int)
         rest = rows - columns if known else UnknownDim()  # type: ignore[operator]
-        return TensorType(q.dtype, (*batch, rows, rest))
+        return TensorType(factor_dtype(q.dtype), (*batch, rows, rest))
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         return _unknown_if_used(adjoint, inputs[0])

@@ -95,6 +95,21 @@ class Inv(PerMatrix):
         return -(out @ tangent @ out)
 
 
+def nan_if_not_finite(a: Any) -> Any:
+    """Return NaN for matrices with elements that are NaN or infinite, 0 for others.
+
+    What elimination leaves of such elements depends on the order of its steps.
+    """
+    return (0 * a).sum(axis=(-2, -1))
+
+
+def _det(a: Any) -> Any:
+    return np.linalg.det(a) + nan_if_not_finite(a)
+
+
+_NOT_FINITE = fixed([[[1.0, np.inf], [2.0, 3.0]], [[0.0, np.nan], [0.0, 0.0]], np.eye(2)])
+
+
 class Det(PerMatrix):
     r"""Return the determinant of a square matrix.
 
@@ -116,7 +131,8 @@ class Det(PerMatrix):
     Notes
     -----
     Ā = d̄ C, with the matrix C of cofactors, which is also correct for singular matrices.  The
-    second derivative has a formula only where ``a`` is invertible: elsewhere it is NaN.
+    second derivative has a formula only where ``a`` is invertible: elsewhere it is NaN.  If an
+    element is NaN or infinite, the determinant is NaN.
 
     Examples
     --------
@@ -131,7 +147,7 @@ class Det(PerMatrix):
     name = "det"
     in_expressions = True
     result_axes = (0,)
-    numpy = np.linalg.det
+    numpy = staticmethod(_det)
     latex = r"\det {0}"
     samples = (
         Sample(lambda a: det(a), [well_conditioned(3, 3)]),
@@ -144,6 +160,7 @@ class Det(PerMatrix):
             order=1,
             label="singular",
         ),
+        Sample(lambda a: det(a), [_NOT_FINITE], order=0, label="not finite"),
     )
 
     def __call__(self, a: Operand) -> Node:
@@ -236,7 +253,8 @@ class SlogdetResult(NamedTuple):
 
 
 def _slogdet(a: Any) -> Any:
-    return tuple(np.linalg.slogdet(a))
+    unknown = nan_if_not_finite(a)
+    return tuple(part + unknown for part in np.linalg.slogdet(a))
 
 
 class Slogdet(PerMatrix):
@@ -250,6 +268,7 @@ class Slogdet(PerMatrix):
         Sample(lambda a: slogdet(a).logabsdet, [well_conditioned(2, 2, 2)], label="stack"),
         Sample(lambda a: slogdet(a), [well_conditioned(1, 1)], label="size 1"),
         Sample(lambda a: slogdet(a), [reals(0, 0)], label="empty"),
+        Sample(lambda a: slogdet(a), [_NOT_FINITE], order=0, label="not finite"),
     )
 
     def flops(self, result: Any, *types: Any) -> int:
@@ -281,7 +300,7 @@ def slogdet(a: Operand) -> SlogdetResult:
     Returns
     -------
     sign, logabsdet : (...) Node
-        For a singular matrix, 0 and −∞.
+        For a singular matrix, 0 and −∞; NaN if an element is NaN or infinite.
 
     Raises
     ------

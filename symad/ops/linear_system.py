@@ -21,6 +21,7 @@ from symad.light_scipy import scipy_module
 from symad.ops.base import Operand, as_nodes, register, tensor_types
 from symad.ops.batching import aligned, shape_of
 from symad.ops.matrices import (
+    as_factors,
     factor_dtype,
     from_columns,
     per_matrix,
@@ -140,6 +141,10 @@ def _require_rows(unknowns: Dimension, rows: Dimension) -> None:
         )
 
 
+def _solve(a: Any, b: Any) -> Any:
+    return np.linalg.solve(*as_factors(a, b))
+
+
 class Solve(_LinearSolve):
     r"""Solve the linear system ``a @ x = b``.
 
@@ -177,7 +182,7 @@ class Solve(_LinearSolve):
     name = "solve"
     in_expressions = True
     may_fail = True
-    numpy = np.linalg.solve
+    numpy = staticmethod(_solve)
     latex = "{0}^{{-1}} {1}"
     precedence = 2
     samples = (
@@ -204,14 +209,13 @@ class Solve(_LinearSolve):
 
 
 def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
+    a, b = as_factors(a, b)
     columns = b[:, None] if b.ndim == 1 else b
-    dtype = factor_dtype(a.dtype, b.dtype)
     if not unit_diagonal and not np.all(np.diagonal(a, axis1=-2, axis2=-1)):
         raise np.linalg.LinAlgError("singular matrix: its diagonal contains a zero")
-    a = a.astype(dtype, copy=False)
     batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
     columns = np.broadcast_to(columns, (*batch, *columns.shape[-2:]))
-    result = np.array(columns, dtype, order="C")
+    result = np.array(columns, order="C")
     if not batch:
         _substitute(a, result, lower, unit_diagonal)
     else:

@@ -38,6 +38,12 @@ def factor_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return joined if joined.kind == "f" else np.dtype("float64")
 
 
+def as_factors(*arrays: Any) -> list[Any]:
+    """Return arrays in the dtype in which LAPACK computes with all of them."""
+    dtype = factor_dtype(*[array.dtype for array in arrays])
+    return [array.astype(dtype, copy=False) for array in arrays]
+
+
 def require_matrix(shape: Shape) -> None:
     """Raise an error if ``shape`` has fewer than two axes."""
     if not isinstance(shape, UnknownShape) and len(shape) < 2:

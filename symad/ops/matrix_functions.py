@@ -19,11 +19,12 @@ from symad.graph.sample import (
 )
 from symad.light_scipy import scipy_module
 from symad.ops.adjoint import zeros_like
-from symad.ops.base import promoted, tensor_types
+from symad.ops.base import tensor_types
 from symad.ops.join import concat
 from symad.ops.linear_system import solve_triangular
 from symad.ops.matrices import (
     PerMatrix,
+    as_factors,
     factor_dtype,
     per_matrix,
     require_matrix,
@@ -49,7 +50,7 @@ def _scipy() -> Any:
 
 
 def _expm(a: Any) -> Any:
-    return _scipy().expm(np.asarray(a, factor_dtype(a.dtype)))
+    return _scipy().expm(*as_factors(a))
 
 
 class Expm(PerMatrix):
@@ -269,9 +270,10 @@ class _Completed:
 
 
 def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    a, b, q = as_factors(a, b, q)
     if not all(np.all(np.isfinite(x)) for x in (a, b, q)):  # SciPy refuses these
-        return np.full(q.shape, np.nan, factor_dtype(a.dtype, b.dtype, q.dtype))
-    return _scipy().solve_sylvester(*promoted(a, b, q))
+        return np.full_like(q, np.nan)
+    return _scipy().solve_sylvester(a, b, q)
 
 
 class SolveSylvester(PerMatrix):

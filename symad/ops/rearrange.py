@@ -227,7 +227,7 @@ def _times(dim: Dimension, count: int) -> Dimension:
 
 def _tile_sum(v: Any, like: Any, reps: tuple[int, ...]) -> Any:
     pairs = _with_copies(v.ndim, np.shape(like), reps)
-    return v.reshape(pairs).sum(axis=tuple(range(0, 2 * v.ndim, 2))).reshape(np.shape(like))
+    return v.reshape(pairs).sum(tuple(range(0, 2 * v.ndim, 2)), v.dtype).reshape(np.shape(like))
 
 
 def _with_copies(rank: int, shape: tuple[int, ...], reps: tuple[int, ...]) -> tuple[int, ...]:
@@ -337,7 +337,7 @@ def _repeat_sum(v: Any, like: Any, repeats: int | tuple[int, ...], axis: int) ->
     shape = np.shape(like)
     axis %= len(shape)
     if isinstance(repeats, int):
-        return v.reshape(*shape[: axis + 1], repeats, *shape[axis + 1 :]).sum(axis=axis + 1)
+        return v.reshape(*shape[: axis + 1], repeats, *shape[axis + 1 :]).sum(axis + 1, v.dtype)
     total = np.zeros(shape, v.dtype)
     np.add.at(np.moveaxis(total, axis, 0), np.repeat(np.arange(shape[axis]), repeats),
               np.moveaxis(v, axis, 0))  # fmt: skip

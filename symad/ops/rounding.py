@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.errors import GraphTypeError
 from symad.graph.node import Node, apply
 from symad.graph.op import explained
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
@@ -117,6 +118,9 @@ class Round(Elementwise):
     )
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        if dtypes[0].kind == "b" and self.decimals:
+            remedy = "Cast first: x.astype('float64')."
+            raise GraphTypeError(f"not defined for bool to {self.decimals} decimals", remedy=remedy)
         return np.asarray(np.round(np.zeros((), dtypes[0]))).dtype
 
     def operand_dtypes(self, *dtypes: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:

@@ -18,7 +18,7 @@ from symad.graph.op import Op
 from symad.graph.sample import Sample, reals, well_conditioned
 from symad.light_scipy import scipy_module
 from symad.ops.base import tensor_types
-from symad.ops.inverse import Slogdet
+from symad.ops.inverse import Slogdet, nan_if_not_finite
 from symad.ops.linear_system import Solve
 from symad.ops.matrices import PerMatrix, batch_of, per_matrix, square_type
 from symad.ops.structure import structure_item
@@ -131,7 +131,7 @@ class SolveFactored(Op):
 
     def infer(self, *types: Any) -> Type:
         factors, _, b = tensor_types(*types)
-        return Solve().infer(factors, b)
+        return Solve().infer(factors, b.with_dtype(factors.dtype))
 
     def differentiable(self, slot: int) -> bool:
         return False
@@ -178,8 +178,10 @@ def _determinant(factors: Any, pivots: Any) -> Any:
     diagonal = np.diagonal(factors, axis1=-2, axis2=-1)
     swaps = np.sum(pivots != np.arange(1, pivots.shape[-1] + 1), -1) % 2
     sign = np.prod(np.sign(diagonal), -1) * (1 - 2 * swaps)
-    with np.errstate(divide="ignore"):
-        return sign.astype(factors.dtype)[()], np.sum(np.log(np.abs(diagonal)), -1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithm = np.sum(np.log(np.abs(diagonal)), -1)
+    unknown = nan_if_not_finite(factors)
+    return sign.astype(factors.dtype)[()] + unknown, logarithm + unknown
 
 
 class SlogdetFactored(PerMatrix):

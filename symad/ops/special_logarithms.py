@@ -149,7 +149,7 @@ def _log_ratio(x: Any, y: Any) -> Any:
     near = np.abs(ratio - 0.75) < 0.5
     ordinary = (ratio > 0) & (ratio < np.inf)
     wide = np.where(ordinary, np.log(ratio), np.log(x) - np.log(y))
-    return np.where(near, np.log1p((x - y) / y), wide)
+    return np.where(near, np.log1p(np.subtract(x, y, dtype=ratio.dtype) / y), wide)
 
 
 class LogRatio(Binary):

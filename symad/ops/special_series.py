@@ -51,7 +51,7 @@ def refused(name: str, parameter: str) -> Chain:
     return rule
 
 
-_FAR = 1e8
+_FAR = np.float64(1e8)  # also beside float16, where it would be infinite
 """From so many times the size of a and b on, SciPy adds up terms of ₁F₁ for minutes."""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
+
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Node, apply
 from symad.ops.arithmetic import multiply
@@ -53,7 +55,7 @@ def share_factors(graph: Graph, is_saved: bool = False) -> Graph:
     """
     uses: dict[Node, list[Node]] = defaultdict(list)
     for node in graph.nodes:
-        if isinstance(node.op, FACTORISES) and _is_shared(node.inputs[0]):
+        if isinstance(node.op, FACTORISES) and _is_shared(*node.inputs):
             uses[_base(node.inputs[0])[0]].append(node)
     shared = {
         node: base for base, nodes in uses.items() for node in nodes
@@ -79,10 +81,12 @@ def _rows(matrix: Node) -> int:
     return shape[-1] if shape else 0
 
 
-def _is_shared(matrix: Node) -> bool:
-    shape = static_shape(matrix)
+def _is_shared(matrix: Node, *right: Node) -> bool:
+    """Return whether factors of a matrix may be shared: they have its digits."""
+    shape, dtype = static_shape(matrix), matrix.dtype
     is_known = shape is not None and 0 not in shape and matrix.type.is_float
-    return is_known and _rows(matrix) >= _LEAST
+    is_widest = all(np.result_type(dtype, x.dtype) == dtype for x in right)
+    return is_known and is_widest and _rows(matrix) >= _LEAST
 
 
 def _base(matrix: Node) -> tuple[Node, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -355,6 +356,43 @@ def test_against_jax(name: str) -> None:
 
 
 # Edges
+
+
+def with_bad_elements(size: int, dtype: str) -> Array:
+    """Return a regular and a singular matrix, and some with NaN and infinities in places."""
+    regular = np.random.default_rng(size).standard_normal((size, size))
+    made = [regular, 0 * regular]
+    every, places = slice(None), (0, -1, size // 2)
+    parts = [*itertools.product(places, places), *((k, every) for k in places)]
+    parts += [(every, every), *((every, k) for k in places)]
+    for bad, good in itertools.product((np.nan, np.inf, -np.inf), (regular, np.eye(size), made[1])):
+        for part in parts:
+            made.append(good.copy())
+            made[-1][part] = bad
+    return np.array(made, dtype)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "auto"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 9, 13])
+def test_determinants_of_matrices_with_nan_or_infinities_are_nan(
+    size: int, dtype: str, backend: str
+) -> None:
+    """Also if factors are shared, and beside good matrices in a stack."""
+    stack = with_bad_elements(size, dtype)
+    wanted = np.array([np.linalg.det(stack[0]), 0, *[np.nan] * (len(stack) - 2)])
+    for values, known in ((stack, wanted), (stack[0], wanted[0]), (stack[-1], wanted[-1])):
+        a = sm.Variable("a", shape=values.shape, dtype=dtype)
+        alone = [sm.linalg.det(a), *sm.linalg.slogdet(a)]
+        for y in (alone[:1], alone[1:], [*alone, sm.linalg.det(a.mT)]):
+            for node, got in zip(y, sm.compile([a], y, backend=backend)(values), strict=True):
+                with np.errstate(divide="ignore"):
+                    want = (
+                        known if node.op is sm.linalg.det
+                        else np.sign(known) if node is alone[1]
+                        else np.log(np.abs(known))
+                    )  # fmt: skip
+                np.testing.assert_allclose(got, want, rtol=1e-4 if dtype == "float32" else 1e-12)
 
 
 def test_gradient_of_det_at_singular_matrices() -> None:

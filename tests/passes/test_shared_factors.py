@@ -148,3 +148,18 @@ def test_only_an_exchange_of_the_last_two_axes_is_a_transpose() -> None:
         for axes in itertools.permutations(range(rank)):
             exchanged = rank > 1 and x.transpose(axes).shape == x.swapaxes(-1, -2).shape
             assert _swaps(PermuteDims(axes)) == exchanged
+
+
+@pytest.mark.parametrize("size", [4, SIZE])
+@pytest.mark.parametrize("other", ["float64", "float16", "int8", "bool", "uint64"])
+def test_factors_of_narrow_matrices_do_not_solve_wide_systems(size: int, other: str) -> None:
+    a = sm.Variable("a", shape=(size, size), dtype="float32")
+    b = sm.Variable("b", shape=(size,), dtype=other)
+    matrix, right = matrices()[:size, :size].astype("float32"), np.ones(size, other)
+    dtype = np.result_type(matrix, right)
+    want = np.linalg.solve(matrix.astype(dtype), right.astype(dtype))
+    outputs = [sm.linalg.solve(a, b), sm.linalg.det(a), sm.linalg.slogdet(a).sign]
+    for backend in ("native", "numpy"):
+        got = sm.compile([a, b], outputs, backend=backend)(matrix, right)[0]
+        assert got.dtype == outputs[0].type.dtype == dtype
+        np.testing.assert_allclose(got, want, rtol=100 * np.finfo(dtype).eps)

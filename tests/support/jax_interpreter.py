@@ -97,9 +97,16 @@ def _tanh(x: Any) -> Any:
 _tanh.defjvps(lambda v, _, x: v * _tanh_slope(x))
 
 
+@jax.custom_jvp
 def _tanh_slope(x: Any) -> Any:
-    """No step of it is smaller than the slope, and 0 in JAX where that is a normal number."""
+    """No step of it is smaller than the slope, and 0 in JAX where that is a normal number.
+
+    JAX's derivative is NaN where cosh x overflows.
+    """
     return (1 / jnp.cosh(x)) ** 2
+
+
+_tanh_slope.defjvps(lambda v, y, x: -2 * v * y * _tanh(x))
 
 
 @jax.custom_jvp
@@ -140,7 +147,7 @@ TABLE.update(
         "log_cosh": lambda x: jnp.where(
             abs(x) < 1, jnp.log1p(2 * jnp.sinh(x / 2) ** 2), jnp.logaddexp(x, -x) - math.log(2)
         ),
-        "det": lambda a: jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2]),
+        "det": lambda a: jax_ops.TABLE["det"](a) if a.shape[-1] else jnp.ones(a.shape[:-2]),
         "pinv": lambda a, rtol=None: jnp.linalg.pinv(a, rtol=rtol),
     }
 )

@@ -135,7 +135,8 @@ def a_while_loop(b: Builder) -> Node | None:
 @loop(1)
 def a_counting_loop(b: Builder) -> Node | None:
     carries, start = picked(b, 2), int(b.rng.integers(-2, 3))
-    body = Body(b, [np.int64(start), *(b.values[c] for c in carries)])
+    nearest = np.int64(max(start, 0))  # what has a pole or a kink at 0 is left out
+    body = Body(b, [nearest, *(b.values[c] for c in carries)])
 
     def step(i: Node, state: list[Node]) -> list[Node]:
         inner = body([i, *state])

@@ -20,6 +20,7 @@ import numpy as np
 from symad.errors import MissingExtraError
 from symad.graph.op import Op
 from symad.ops.base import Elementwise
+from symad.ops.inverse import nan_if_not_finite
 from symad.ops.subscript import count_holes, fill_key
 
 Translation = Callable[..., Any]
@@ -112,7 +113,7 @@ _named(
     "roll squeeze sum swapaxes tile transpose tril triu",
 )
 _named(jnp, "mean var std", floating)
-_named(linalg, "cholesky det eigvalsh inv pinv svdvals", floating)
+_named(linalg, "cholesky eigvalsh inv pinv svdvals", floating)
 _named(nn, "log_softmax softmax", floating)
 
 TABLE |= {
@@ -180,7 +181,8 @@ TABLE |= {
     "cummax": lambda x, axis, from_end: lax.cummax(x, axis % np.ndim(x), reverse=from_end),
     "cummin": lambda x, axis, from_end: lax.cummin(x, axis % np.ndim(x), reverse=from_end),
     # Linear algebra
-    "slogdet": lambda a: tuple(linalg.slogdet(a)),
+    "det": lambda a: linalg.det(floating(a)) + nan_if_not_finite(a),
+    "slogdet": lambda a: tuple(part + nan_if_not_finite(a) for part in linalg.slogdet(a)),
     "eigh": lambda a: tuple(linalg.eigh(a)),
     "qr": lambda a: tuple(linalg.qr(a)),
     "svd": lambda a: tuple(linalg.svd(a, full_matrices=False)),

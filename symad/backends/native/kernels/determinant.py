@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
+from symad.backends.native.scalar_builder import Scalar
 
 
 def determinant_kernel(dtype: np.dtype[Any], integer_bits: int) -> Kernel:
-    """Return the kernel for sign and logarithm of the determinant of P L U, from U and P.
+    """Return the kernel for sign and logarithm of the determinant of P L U, from its factors.
 
-    Words: U, the pivots of P, sign, logarithm, number of rows; the outer axes of the four.  If U
-    has a zero on its diagonal, sign and logarithm are 0 and −∞.
+    Words: L and U, the pivots of P, sign, logarithm, number of rows; the outer axes of the four.
+    If U has a zero on its diagonal, sign and logarithm are 0 and −∞; if an element of L or U is not
+    finite, they are NaN.
     """
     name = f"determinant {dtype.str} {integer_bits}"
     return kernel(name, lambda writer: _write_determinant(writer, dtype, integer_bits))
@@ -43,11 +46,27 @@ def _write_determinant(writer: KernelWriter, dtype: np.dtype[Any], integer_bits:
             builder.store(builder.select(is_zero, nothing.value, flipped), signs)
             added = s.add(writer.scalar(total, dtype), s.call("log", s.call("fabs", pivot)))
             builder.store(added.value, total)
+        unknown = Scalar(_sum_of_zeros(writer, dtype, matrix, builder.mul(size, size)), dtype)
         is_singular = s.equal(writer.scalar(signs, dtype), nothing)
         unsigned = s.select(is_singular, nothing, writer.scalar(signs, dtype))  # not -0
         infinite = s.select(is_singular, s.constant(-np.inf, dtype), writer.scalar(total, dtype))
-        writer.store(unsigned, sign, zero)
-        writer.store(infinite, logarithm, zero)
+        writer.store(s.add(unsigned, unknown), sign, zero)
+        writer.store(s.add(infinite, unknown), logarithm, zero)
+
+
+def _sum_of_zeros(writer: KernelWriter, dtype: np.dtype[Any], start: Any, size: Any) -> Any:
+    """Return the sum of the products of elements with 0: NaN if one is NaN or infinite, else 0."""
+    vectors = Vectors(writer, dtype)
+    zero = vectors.zero()
+    total = writer.variable(zero)
+
+    def write(index: Any, left: Any) -> None:
+        row = vectors.load(start, index, None if left is None else vectors.mask(left))
+        added = vectors.multiply_add(row, zero, writer.builder.load(total, typ=vectors.type))
+        writer.builder.store(added, total)
+
+    vectors.over(size, write)
+    return vectors.total(writer.builder.load(total, typ=vectors.type))
 
 
 def exponential_kernel(dtype: np.dtype[Any]) -> Kernel:

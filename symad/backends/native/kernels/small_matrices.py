@@ -341,28 +341,27 @@ def _solve(given: _Matrix, right: _Matrix, out: _Matrix) -> None:
 
 def determinant(writer: KernelWriter, given: _Matrix, out: _Matrix) -> None:
     """Write the determinant."""
-    found = _Determinant(writer, _pivots(given))
-    s = writer.scalars
+    found, s = _Determinant(given, _pivots(given)), writer.scalars
 
     def by_logarithms() -> Scalar:
         return s.multiply(found.sign, s.call("exp", found.sum_of_logarithms()))
 
-    out.set(0, 0, s.unless(found.is_plain, s.multiply(found.sign, found.size), by_logarithms))
+    plain = s.multiply(found.sign, found.size)
+    out.set(0, 0, s.add(s.unless(found.is_plain, plain, by_logarithms), found.unknown))
 
 
 def sign_and_logarithm(
     writer: KernelWriter, given: _Matrix, sign: _Matrix, logarithm: _Matrix
 ) -> None:
     """Write the sign of the determinant, and the logarithm of its absolute value."""
-    _write_logarithm(_Determinant(writer, _pivots(given)), sign, logarithm)
+    _write_logarithm(_Determinant(given, _pivots(given)), sign, logarithm)
 
 
 def _write_logarithm(found: _Determinant, sign: _Matrix, logarithm: _Matrix) -> None:
-    writer = sign.writer
-    single = writer.scalars.call("log", found.size)
-    total = writer.scalars.unless(found.is_plain, single, found.sum_of_logarithms)
-    sign.set(0, 0, found.sign)
-    logarithm.set(0, 0, total)
+    s = sign.writer.scalars
+    total = s.unless(found.is_plain, s.call("log", found.size), found.sum_of_logarithms)
+    sign.set(0, 0, s.add(found.sign, found.unknown))
+    logarithm.set(0, 0, s.add(total, found.unknown))
 
 
 def _pivots(given: _Matrix) -> Iterator[tuple[Scalar, Scalar]]:
@@ -390,6 +389,8 @@ class _Determinant:
 
     Attributes
     ----------
+    unknown : Scalar
+        NaN if an element of the matrix, or of its factors, is NaN or infinite, else 0.
     sign : Scalar
         0 for a singular matrix.
     size : Scalar
@@ -398,9 +399,10 @@ class _Determinant:
         Whether no partial product overflows or loses digits.
     """
 
-    def __init__(self, writer: KernelWriter, pivots: Iterable[tuple[Scalar, Scalar]]) -> None:
-        s, pairs = writer.scalars, list(pivots)
-        self._scalars, self._sizes, self._dtype = s, list[Scalar](), pairs[0][0].dtype
+    def __init__(self, given: _Matrix, pivots: Iterable[tuple[Scalar, Scalar]]) -> None:
+        s, self._dtype = given.writer.scalars, given.dtype
+        self.unknown = Scalar(_sum_of_zeros(given), given.dtype)
+        self._scalars, self._sizes, pairs = s, list[Scalar](), list(pivots)
         nothing, one = (s.constant(k, self._dtype) for k in (0, 1))
         self.sign, self.size, self.is_plain = one, one, s.equal(one, one)
         for pivot, is_swapped in pairs:
@@ -421,6 +423,15 @@ class _Determinant:
         """Return the logarithm of the absolute value, as a sum; −∞ for a singular matrix."""
         first, *others = [self._scalars.call("log", size) for size in self._sizes]
         return reduce(self._scalars.add, others, first)
+
+
+def _sum_of_zeros(given: _Matrix) -> Any:
+    """Return the sum of the products of all elements with 0."""
+    vectors = given.vectors(_lanes(given.columns))
+    total = zero = vectors.zero()
+    for row in range(given.rows):
+        total = vectors.multiply_add(given.row(row, vectors.lanes), zero, total)
+    return vectors.total(total)
 
 
 # Factors that several ops share: those of Aᵀ = Pᵀ L U, in the words of LAPACK
@@ -479,7 +490,7 @@ def logarithm_by_factors(
         (given.get(k, k), _differs(writer, swaps.get(0, k).value, k + 1))
         for k in range(given.rows)
     ]
-    _write_logarithm(_Determinant(writer, pairs), sign, logarithm)
+    _write_logarithm(_Determinant(given, pairs), sign, logarithm)
 
 
 def _turned(rows: dict[int, Any]) -> dict[int, Any]:
