@@ -71,6 +71,19 @@ def test_continuous(name: str, method: str, placed: tuple[float, ...], dtype: st
     np.testing.assert_allclose(numpy[~limit], expected[~limit], rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_logarithms_of_probabilities_near_one_keep_their_digits(name: str) -> None:
+    """ln P is about P - 1 there, which is the probability of the other side."""
+    parameters = CONTINUOUS[name]
+    p = np.array([1e-200, 1e-30, 1e-12, 1e-5, 0.3])
+    upper = getattr(scipy.stats, name)(*parameters).isf(p)
+    lower = getattr(scipy.stats, name)(*parameters).ppf(p)
+    for method, other, points in (("logcdf", "sf", upper), ("logsf", "cdf", lower)):
+        found, rest = (evaluated(name, each, [points, *parameters]) for each in (method, other))
+        for logarithms, shares in zip(found, rest, strict=True):
+            np.testing.assert_allclose(logarithms, np.log1p(-shares), rtol=1e-9)
+
+
 @pytest.mark.parametrize("shift", [(), (2.0,)])
 @pytest.mark.parametrize("name, method", OF_DISCRETE)
 def test_discrete(name: str, method: str, shift: tuple[float, ...]) -> None:

@@ -8,9 +8,9 @@ from symad.errors import ShapeError
 from symad.graph.node import Node, reporting
 from symad.graph.op import explained
 from symad.nn.activations import floating
-from symad.ops.adjoint import reshape_like
+from symad.ops.adjoint import cast, reshape_like
 from symad.ops.arithmetic import sqrt, square
-from symad.ops.base import Operand, as_node
+from symad.ops.base import Operand, as_node, wide_dtype
 from symad.ops.moments import var
 from symad.ops.reduce import mean
 from symad.ops.shape import expand_dims, reshape
@@ -77,9 +77,12 @@ def batch_norm(
     def fit(value: Operand) -> Node:
         return expand_dims(as_node(value), after) if after else as_node(value)
 
-    centre = _mean(x, others, keepdims=True) if mean is None else fit(mean)
-    spread = var(x, others, keepdims=True) if variance is None else fit(variance)
-    normal: Node = (x - centre) / sqrt(spread + epsilon)
+    wide = cast(x, wide_dtype(x.dtype))  # the squares of float16 overflow
+    centre = _mean(wide, others, keepdims=True) if mean is None else fit(mean)
+    spread = var(wide, others, keepdims=True) if variance is None else fit(variance)
+    source = wide if mean is None and variance is None else x
+    normal: Node = (source - centre) / sqrt(spread + epsilon)
+    normal = cast(normal, x.dtype) if source is wide else normal
     return _scaled(
         normal, None if weight is None else fit(weight), None if bias is None else fit(bias)
     )
@@ -113,8 +116,10 @@ def layer_norm(
            [ 0.,  0.]])
     """
     x = floating(x)
-    spread = var(x, axis, keepdims=True)
-    return _scaled((x - _mean(x, axis, keepdims=True)) / sqrt(spread + epsilon), weight, bias)
+    wide = cast(x, wide_dtype(x.dtype))  # the squares of float16 overflow
+    spread = var(wide, axis, keepdims=True)
+    normal = (wide - _mean(wide, axis, keepdims=True)) / sqrt(spread + epsilon)
+    return _scaled(cast(normal, x.dtype), weight, bias)
 
 
 @explained
@@ -143,7 +148,9 @@ def rms_norm(
     array([ 1.,  1., -1.])
     """
     x = floating(x)
-    return _scaled(x / sqrt(_mean(square(x), axis, keepdims=True) + epsilon), weight, None)
+    wide = cast(x, wide_dtype(x.dtype))  # the squares of float16 overflow
+    normal = wide / sqrt(_mean(square(wide), axis, keepdims=True) + epsilon)
+    return _scaled(cast(normal, x.dtype), weight, None)
 
 
 @explained

@@ -13,7 +13,7 @@ from symad.graph.op import call
 from symad.graph.sample import Sample, fixed, integers, reals
 from symad.ops.adjoint import cast
 from symad.ops.arithmetic import direction
-from symad.ops.base import Operand, as_node, float_dtype, register
+from symad.ops.base import Operand, as_node, float_dtype, register, wide_dtype
 from symad.ops.reduce import (
     Reduction,
     as_axis,
@@ -81,12 +81,14 @@ def _correction(correction: float, ddof: float | None) -> float:
 
 
 def _var(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
-    shape = np.shape(x)
+    shape, dtype = np.shape(x), float_dtype(np.asarray(x).dtype)
+    x = np.asarray(x, wide_dtype(dtype))
     axes = range(len(shape)) if axis is None else np.atleast_1d(axis)
     if math.prod(shape[axis] for axis in axes) > correction and np.size(x):
-        return np.var(x, axis=axis, keepdims=keepdims, correction=correction)
+        value = np.var(x, axis=axis, keepdims=keepdims, correction=correction)
+        return value.astype(dtype, copy=False)
     squares = np.square(x - mean_of_array(x, axis, keepdims=True))  # NumPy would print a warning
-    return np.divide(np.sum(squares, axis=axis, keepdims=keepdims), 0.0)
+    return np.divide(np.sum(squares, axis=axis, keepdims=keepdims), 0.0).astype(dtype)
 
 
 def _std(x: Any, axis: Any = None, keepdims: bool = False, correction: float = 0) -> Any:
@@ -125,12 +127,14 @@ class Var(Reduction):
     )
 
     def decompose(self, *inputs: Node) -> Node | None:
-        x = cast(inputs[0], self.result_dtype(inputs[0].dtype))
+        dtype = self.result_dtype(inputs[0].dtype)
+        x = cast(inputs[0], wide_dtype(dtype))
         middle = over_count(sum(x, self.axis, keepdims=True), x, self.axis)
         if middle is None:
             return None
         total = sum(call("square", x - middle), self.axis, keepdims=self.keepdims)
-        return over_count(total, x, self.axis, self.correction)
+        value = over_count(total, x, self.axis, self.correction)
+        return None if value is None else cast(value, dtype)
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
         deviations = x - mean(x, self.axis, keepdims=True)

@@ -12,7 +12,7 @@ from symad.errors import GraphTypeError
 from symad.graph.node import Node
 from symad.ops.base import Operand, as_nodes
 from symad.ops.comparison import logical_and, where
-from symad.ops.exponential import exp, log
+from symad.ops.exponential import exp, log, log1p
 from symad.ops.special_series import real
 
 Formula = Callable[..., Any]
@@ -124,6 +124,16 @@ class Continuous(Distribution):
         return cls._apply(density, (0.0, 0.0), x, args, named, lambda value, s: value / s)
 
 
+def _log_share(share: Formula, rest: Formula) -> Formula:
+    """Return the formula of ln ``share``, from the smaller one of both: they add up to 1."""
+
+    def formula(*operands: Node) -> Node:
+        value, other = share(*operands), rest(*operands)
+        return where(value > 0.5, log1p(-other), log(value))
+
+    return formula
+
+
 class CumulativeDistribution(Continuous):
     """A distribution whose distribution function is known too."""
 
@@ -168,7 +178,7 @@ class CumulativeDistribution(Continuous):
         *args, **named : node, number or array
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
-        formula = cls.log_cumulative or (lambda *operands: log(cls.cumulative(*operands)))
+        formula = cls.log_cumulative or _log_share(cls.cumulative, cls.survival)
         return cls._apply(formula, (-np.inf, 0.0), x, args, named)
 
     @classmethod
@@ -181,7 +191,7 @@ class CumulativeDistribution(Continuous):
         *args, **named : node, number or array
             The parameters of the distribution, and then ``loc`` and ``scale``.
         """
-        formula = cls.log_survival or (lambda *operands: log(cls.survival(*operands)))
+        formula = cls.log_survival or _log_share(cls.survival, cls.cumulative)
         return cls._apply(formula, (0.0, -np.inf), x, args, named)
 
     @classmethod

@@ -402,6 +402,33 @@ def test_a_child_can_compile_though_other_code_was_using_llvmlite() -> None:
         other.join()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:os.fork:RuntimeWarning")
+def test_a_fork_waits_for_a_thread_that_is_about_to_use_llvmlite() -> None:
+    """A fork that takes llvmlite's lock first waits for the thread, which waits for the fork."""
+    jit.optimised_text("")
+    is_held, was_free = threading.Event(), list[bool]()
+
+    def use() -> None:
+        with jit._llvm() as binding:
+            is_held.set()
+            time.sleep(0.2)  # the fork begins
+            lock = binding.ffi.lib._lock._lock
+            was_free.append(lock.acquire(timeout=20))
+            if was_free[0]:
+                lock.release()
+
+    other = threading.Thread(target=use)
+    other.start()
+    is_held.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert was_free == [True]
+
+
 def _end_after(seconds: int) -> None:
     """Have this process killed if it hangs; a handler of the test run would let it go on."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

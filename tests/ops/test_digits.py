@@ -277,6 +277,32 @@ def test_float16_adds_up_many(backend: str) -> None:
     assert found[3][0] == 1 and np.all(found[3][1:] == -share)
 
 
+FLOAT16: dict[str, Any] = {
+    "mean": sm.mean, "var": sm.var, "std": lambda x: sm.std(x, correction=1),
+    "norm": sm.linalg.norm, "logsumexp": sm.logsumexp, "softmax": sm.softmax,
+    "log_softmax": lambda x: sm.log_softmax(x)[:9], "layer_norm": sm.nn.layer_norm,
+    "batch_norm": lambda x: sm.nn.batch_norm(x.reshape((-1, 1))),
+    "rms_norm": sm.nn.rms_norm, "log mean exp": lambda x: sm.log(sm.mean(sm.exp(x))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", [*BACKENDS, "jax"])
+def test_float16_is_added_up_in_float32(backend: str) -> None:
+    """More elements, and larger squares, than the largest float16: what float64 gives, rounded."""
+    if backend == "jax":
+        pytest.importorskip("jax")
+    data = np.random.default_rng(0).normal(size=70_000) * 100 + 100
+    narrow, wide = (sm.Variable("x", data.shape, dtype) for dtype in ("float16", "float64"))
+    data = data.astype("float16")
+    found, wanted = (
+        sm.compile([x], [f(x) for f in FLOAT16.values()], backend=b)(data)
+        for x, b in ((narrow, backend), (wide, "numpy"))
+    )
+    for value, exact in zip(found, wanted, strict=True):
+        assert value.dtype == "float16"
+        np.testing.assert_allclose(value.astype("float64"), exact, rtol=6e-3, atol=1e-3)
+
+
 @for_each_backend
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("name", ["norm", "hypot", "std"])

@@ -190,3 +190,30 @@ def test_other_differences_stay(write: Any) -> None:
     plain = sm.compile([Z], [total, adjoints[Z]], rewrites="exact", backend="numpy")(value)
     for a, b in zip(found, plain, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+OF_ONE_SHARE: dict[str, Callable[[Node, Node], Node]] = {
+    "item": lambda p, k: p[2],
+    "label": lambda p, k: p[k],
+    "slice": lambda p, k: p[2:],
+    "labels": lambda p, k: p[np.array([2])],
+    "take": lambda p, k: sm.take_along_axis(p, sm.reshape(k, (1,)), axis=0),
+    "row": lambda p, k: sm.reshape(p, (1, 3))[0, 2],
+    "column": lambda p, k: sm.transpose(p[None])[2],
+    "from the end": lambda p, k: sm.flip(p)[:1],
+    "doubled": lambda p, k: 2.0 * p[2] / 2.0,
+}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_logarithms_of_shares_have_derivatives_where_the_share_vanishes(backend: str) -> None:
+    """ln p_2 of the softmax p of (x, 0, -x) is -2x where x is large."""
+    x, k = sm.Variable("x", ()), sm.Variable("k", (), "int64")
+    p = sm.softmax(sm.stack([x, 0 * x, -x]))
+    values = [sm.sum(sm.log(take(p, k))) for take in OF_ONE_SHARE.values()]
+    first = [sm.gradients(y, x) for y in values]
+    second = [sm.gradients(g, x) for g in first]
+    found = sm.compile([x, k], [values, first, second], backend=backend)(400.0, 2)
+    np.testing.assert_array_equal(found[0], -800.0)
+    np.testing.assert_array_equal(found[1], -2.0)
+    np.testing.assert_allclose(found[2], -np.exp(-400.0), rtol=1e-13)

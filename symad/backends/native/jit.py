@@ -17,7 +17,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
@@ -286,7 +286,7 @@ def _host() -> _Host:
 def _make_host() -> _Host:
     inner = getattr(_binding().ffi.lib, "_lock", None)  # that of llvmlite
     if inner is not None:
-        hold_in_forks(inner)
+        _HELD.append(inner)
     with _llvm() as binding:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
@@ -295,17 +295,24 @@ def _make_host() -> _Host:
         return _Host(features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else ""))
 
 
-def hold_in_forks(lock: Any) -> None:
-    """Make forks wait for the lock: in a child, no thread would release it."""
+def hold_in_forks(locks: Sequence[Any]) -> None:
+    """Make forks wait for the locks, in this order: in a child, no thread would release them."""
+
+    def release() -> None:
+        for lock in reversed(locks):
+            lock.__exit__(None, None, None)
+
+    def acquire() -> None:
+        for lock in locks:
+            lock.__enter__()
+
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=lock.__enter__,
-            after_in_parent=lambda: lock.__exit__(None, None, None),
-            after_in_child=lambda: lock.__exit__(None, None, None),
-        )
+        os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
 
 
-hold_in_forks(_LOCK)
+_HELD: list[Any] = [_LOCK]
+"""The locks of code generation, in the order in which threads take them."""
+hold_in_forks(_HELD)
 
 
 class Latest(Generic[Value]):
@@ -315,7 +322,7 @@ class Latest(Generic[Value]):
         self._most = most
         self._values: OrderedDict[Any, Value] = OrderedDict()
         self._lock = threading.RLock()  # the garbage collector may run code that calls this
-        hold_in_forks(self._lock)
+        hold_in_forks([self._lock])
 
     def __len__(self) -> int:
         return len(self._values)

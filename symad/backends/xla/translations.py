@@ -112,9 +112,23 @@ _named(
     "all any argmax argmin convolve diag diagonal expand_dims flip matrix_transpose moveaxis prod "
     "roll squeeze sum swapaxes tile transpose tril triu",
 )
-_named(jnp, "mean var std", floating)
+_named(jnp, "mean var", floating)
 _named(linalg, "cholesky eigvalsh inv pinv svdvals", floating)
-_named(nn, "log_softmax softmax", floating)
+
+
+def _widely(function: Translation) -> Translation:
+    """Return a function of numbers that adds up float16 in float32, which neither overflows."""
+
+    def translation(x: Any, *rest: Any, **attributes: Any) -> Any:
+        x = floating(x)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        return function(wide, *rest, **attributes).astype(x.dtype)
+
+    return translation
+
+
+_WIDE = {"std": jnp.std, "softmax": nn.softmax, "log_softmax": nn.log_softmax}
+TABLE |= {name: _widely(function) for name, function in _WIDE.items()}
 
 TABLE |= {
     "identity": lambda x: x,
@@ -173,7 +187,7 @@ TABLE |= {
         p == 0, jnp.log(x), jnp.expm1(p * jnp.log(x)) / jnp.where(p == 0, 1, p)
     ),
     # Reductions
-    "norm": lambda x, axis, keepdims: linalg.vector_norm(floating(x), axis=axis, keepdims=keepdims),
+    "norm": _widely(linalg.vector_norm),
     "at_largest": lambda v, y, axis: jnp.max(
         jnp.where(y == jnp.max(y, axis, keepdims=True, initial=-jnp.inf), v, -jnp.inf),
         axis, keepdims=True, initial=-jnp.inf,
@@ -384,13 +398,15 @@ def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any]:
 
 
 @translates("logsumexp")
+@_widely
 def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
-    shift, _, total = _exponentials(floating(x), axis)
+    shift, _, total = _exponentials(x, axis)
     result = jnp.log(total) + shift
     return result if keepdims else jnp.squeeze(result, axis)
 
 
 @translates("logsumexp_slope")
+@_widely
 def _logsumexp_slope(x: Any, axis: Any) -> Any:
     _, exponentials, total = _exponentials(x, axis)
     return exponentials / jnp.where(total == 0, 1, total)

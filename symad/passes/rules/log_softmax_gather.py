@@ -12,32 +12,35 @@ from symad.ops.exponential import Log, log
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis, take_along_axis
 from symad.ops.index import ArrayIndex, Index, ScatterAdd, scatter_add
 from symad.ops.nn import AtLargest, LogSoftmax, Softmax, softmax
+from symad.ops.permute import MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
+from symad.ops.rearrange import Flip
 from symad.ops.reduce import sum as sum_of
-from symad.ops.shape import ExpandDims, Reshape, Squeeze, broadcast_to, reshape
+from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, broadcast_to, reshape
 from symad.passes.grade import Grade
 from symad.passes.rule import AnyRule, Procedure, static_shape
 
 _TAKING = (Index, ArrayIndex, TakeAlongAxis)
 _VIEWS = (ExpandDims, Squeeze, Reshape)
+MOVES = (
+    *_TAKING, *_VIEWS, BroadcastTo, Flip, MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
+)  # fmt: skip
+"""Ops each element of whose result is one of the first input's."""
 _DEEPEST = 3
 """The most views that may be in between."""
 
 
 def _log_of_taken(node: Node) -> Node | None:
     """log(softmax(x)[k]) = log_softmax(x)[k]"""
-    views: list[Node] = []
-    taken = node.inputs[0]
-    while isinstance(taken.op, _VIEWS) and len(views) < _DEEPEST:
-        views.append(taken)
-        taken = taken.inputs[0]
-    if not isinstance(taken.op, _TAKING) or not isinstance(taken.inputs[0].op, Softmax):
+    moves, share = list[Node](), node.inputs[0]
+    while isinstance(share.op, MOVES) and len(moves) < _DEEPEST:
+        moves.append(share)
+        share = share.inputs[0]
+    if not moves or not isinstance(share.op, Softmax):
         return None
-    share = taken.inputs[0]
-    result = apply(LogSoftmax(share.op.axis), share.inputs[0])  # type: ignore[union-attr]
-    result = apply(taken.op, result, *taken.inputs[1:])
-    for view in reversed(views):
-        assert view.op is not None
-        result = apply(view.op, result)
+    result = apply(LogSoftmax(share.op.axis), share.inputs[0])
+    for moved in reversed(moves):
+        assert moved.op is not None
+        result = apply(moved.op, result, *moved.inputs[1:])
     return result
 
 
@@ -99,7 +102,7 @@ TAKEN: tuple[AnyRule, ...] = (
         (Log,),
         (lambda x: log(softmax(x, axis=1)[[0, 1], [2, 0]]), lambda x: log(softmax(x, axis=0)[1]),
          lambda x: log(take_along_axis(softmax(x, axis=1), [[0], [2]], axis=1))),
-        grade=Grade.ROUNDING, needs=frozenset({Softmax}),
+        grade=Grade.ROUNDING, needs=frozenset({Softmax}), makes=frozenset({LogSoftmax}), mends=True,
     ),
     Procedure(
         "slope of elements of softmax", _times_share,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
-from symad.ops.adjoint import stop_gradient
+from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import Divide, Multiply, Power, Sqrt, Square, abs, sqrt, square
 from symad.ops.comparison import less, maximum, minimum, not_equal, where
 from symad.ops.exponential import (
@@ -45,7 +45,7 @@ from symad.ops.special import erf, erfc
 from symad.ops.trigonometric import Cosh, cosh, hypot, log_cosh, sinh, tanh
 from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of, parameters
 from symad.passes.rules.exponents import EXPONENTS
-from symad.passes.rules.log_softmax_gather import TAKEN
+from symad.passes.rules.log_softmax_gather import MOVES, TAKEN
 from symad.passes.rules.shifted_sums import SHIFTED
 from symad.passes.rules.sigmoid_slopes import LOGISTIC
 from symad.passes.rules.views import is_constant_along
@@ -137,7 +137,7 @@ def _has_plain_logarithm(x: Node) -> bool:
     for _ in range(_DEEPEST):
         if isinstance(x.op, (Exp, Sigmoid, Softmax, Cosh)):
             return True
-        if not isinstance(x.op, (Sqrt, Square, Power, Multiply, Divide)):
+        if not isinstance(x.op, (Sqrt, Square, Power, Multiply, Divide, *MOVES)):
             return False
         x = x.inputs[0]
     return False
@@ -199,7 +199,7 @@ _OF_SOFTMAX: tuple[Rule, ...] = (
     Rule(
         "log of a mean of exp", lambda x, axis, keepdims: log(_mean(exp(x), axis, keepdims)),
         lambda x, axis, keepdims: apply(LogSumExp(axis, keepdims), x)
-        - log(element_count(x, axis)), attributes=_AXES, example=_LAST,
+        - cast(log(element_count(x, axis)), x.dtype), attributes=_AXES, example=_LAST,
     ),
     Rule("exp of log softmax", lambda x, axis: exp(_log_softmax(x, axis)),
          lambda x, axis: _softmax(x, axis), attributes=_AXIS, example={"axis": -1}),
@@ -322,7 +322,7 @@ FOR_DERIVATIVES = mending(
 
 FORMULAS: tuple[AnyRule, ...] = (
     *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS),
-    *SHIFTED, *EXPONENTS,
+    *SHIFTED, *EXPONENTS, *TAKEN[:1],
 )  # fmt: skip
 
 
@@ -415,4 +415,4 @@ _DERIVATIVES: tuple[AnyRule, ...] = (
 
 DERIVATIVES = tuple(map(_linear_in_adjoints, _DERIVATIVES))
 
-STABILISE = (*FORMULAS, *TAKEN[:1], *DERIVATIVES, *LOGISTIC, *TAKEN[1:])
+STABILISE = (*FORMULAS, *DERIVATIVES, *LOGISTIC, *TAKEN[1:])
