@@ -354,7 +354,7 @@ def _as_dimension(dim: Any) -> Dimension:
     if isinstance(dim, (str, UnknownDim)):
         return dim
     if isinstance(dim, (int, np.integer)) and not isinstance(dim, bool) and dim >= 0:
-        return int(dim)
+        return dim if isinstance(dim, int) else int(dim)
     raise ShapeError(
         f"{dim!r} is not a dimension",
         remedy="A dimension is a size (0, 1, 2, ...), a name such as 'batch', or None.",

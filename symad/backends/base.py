@@ -190,6 +190,8 @@ class Backend:
         Whether it takes ``device`` and ``mesh``.
     keeps_memory : bool
         Whether calls reuse the memory of previous calls.
+    describes : bool
+        Whether programs can be made of a :meth:`description`.
     """
 
     name: ClassVar[str]
@@ -198,6 +200,7 @@ class Backend:
     fixes_sizes: ClassVar[bool] = False
     has_devices: ClassVar[bool] = False
     keeps_memory: ClassVar[bool] = False
+    describes: ClassVar[bool] = False
 
     def supports(self, node: Node) -> bool:
         """Return whether the backend has its own code for an op on these types.
@@ -229,6 +232,19 @@ class Backend:
         What is not known of that, such as its plan, is made when it is asked for.
         """
         return make()
+
+    def description(self, plan: Any) -> Any:
+        """Return a program as nested lists and tuples of numbers and names, or ``None``."""
+        raise NotImplementedError(f"backend {self.name!r} has no description()")
+
+    def described_program(
+        self, description: Any, request: CompileRequest, make: Callable[[], Program]
+    ) -> Program | None:
+        """Return the program of a description, or ``None`` if code that it calls is gone.
+
+        Its plan is that of the program that ``make`` returns.
+        """
+        return None
 
     def schedule(self, graph: Graph, settings: Settings) -> Any:
         """Return the schedule: the parts that run together, in order."""

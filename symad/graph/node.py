@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -78,10 +78,10 @@ class Constant(Node):
     def __init__(self, value: Any, dtype: Any = None, name: str | None = None) -> None:
         if type(value) is float and dtype is _FLOAT64:  # most constants of large graphs
             array, type_ = np.array(value), _NUMBER
+            array.setflags(write=False)
         else:
-            array = as_array(value, dtype).copy()
+            array = computed(_own_array, value, dtype)
             type_ = TensorType(array.dtype, array.shape)
-        array.setflags(write=False)
         super().__init__(None, (), type_, name)
         self.value: np.ndarray[Any, Any] = array
 
@@ -166,6 +166,23 @@ def from_exchange(value: Any) -> Any:
     """Return an array of another library that NumPy knows by ``__dlpack__`` alone as an array."""
     dlpack_alone = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     return np.from_dlpack(value) if dlpack_alone else value
+
+
+def computed(function: Callable[..., Any], *operands: Any) -> Any:
+    """Return what a function returns that depends on its operands only.
+
+    If one of them is a traced number, the result is one, too; see :mod:`symad.graph.tape`.
+    """
+    for operand in operands:
+        if hasattr(type(operand), "tape"):
+            return operand.tape.apply(function, *operands)
+    return function(*operands)
+
+
+def _own_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    array = as_array(value, dtype).copy()
+    array.setflags(write=False)
+    return array
 
 
 def as_array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:

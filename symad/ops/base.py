@@ -248,7 +248,8 @@ class PerElement(Op):
     """How many operations on numbers one element needs, as :mod:`symad.graph.cost` counts."""
 
     def flops(self, result: Any, *types: Any) -> int:
-        return type(self).operations * int(result.size)
+        size: int = result.size
+        return type(self).operations * size
 
     def batch(self, out: Node, batched: Sequence[bool], *inputs: Node) -> Node | None:
         if isinstance(out.type, StructureType):  # a sum of structures

@@ -18,7 +18,7 @@ from symad.errors import EvaluationError, GraphTypeError, ShapeError, SymadError
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph
 from symad.graph.index_sets import IndexSets
-from symad.graph.node import Constant, Node, apply
+from symad.graph.node import Constant, Node, apply, computed
 from symad.graph.op import call
 from symad.graph.sample import Sample, reals
 from symad.ops.base import tensor_types
@@ -245,7 +245,7 @@ def shape_of(node: Node) -> Sequence[Any]:
 
 
 def _steps(length: Any, sequences: Sequence[Array]) -> int:
-    steps = int(length)
+    steps: int = computed(int, length)
     if steps < 0:
         raise EvaluationError(f"the number of steps is {steps}; it cannot be negative")
     for sequence in sequences:

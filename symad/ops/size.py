@@ -245,9 +245,9 @@ def as_size(value: Any) -> Size:
         (type_,) = tensor_types(value.type)
         if type_.dtype.kind not in "iu" or type_.ndim not in (0, None):
             raise GraphTypeError(f"a size or a bound must be one integer, not {value!r}")
-        return int(value.value) if isinstance(value, Constant) else value
+        return value.value.item() if isinstance(value, Constant) else value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return int(value)
+        return value if isinstance(value, int) else int(value)
     raise GraphTypeError(
         f"a size or a bound must be an integer, not {value!r}",
         remedy="Write x.shape[0] for the size of an axis that has a name only.",

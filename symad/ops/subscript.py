@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
-from symad.graph.node import Constant, Node, reporting
+from symad.graph.node import Constant, Node, computed, reporting
 from symad.ops.base import as_node, holds_node, tensor_types
 from symad.ops.size import as_size
 from symad.types import (
@@ -284,10 +284,11 @@ def _box(key: Key, shape: tuple[int, ...]) -> Box | None:
         elif HOLE in entry:
             return None
         else:
-            taken = range(*slice(*entry).indices(size))
-            if len(taken) > 1 and abs(taken.step) > 1:
+            first, length, step = slice_of(entry, size)
+            if length > 1 and abs(step) > 1:
                 return None
-            box.append((min(taken, default=0), max(taken, default=-1) + 1))
+            begin = first - length + 1 if length > 1 and step < 0 else first
+            box.append((begin, begin + length))
     return box
 
 
@@ -301,8 +302,19 @@ def _sliced(dim: Dimension, entry: tuple[Any, ...]) -> Dimension:
     if start is None and stop is None and step in (None, 1, -1):
         return dim
     if isinstance(dim, int) and HOLE not in entry:
-        return len(range(*slice(start, stop, step).indices(dim)))
+        return slice_of(entry, dim)[1]
     return UnknownDim()
+
+
+def slice_of(entry: tuple[Any, ...], size: int) -> tuple[int, int, int]:
+    """Return the first index, the length and the step of a slice of an axis."""
+    found = computed(_slice_of, *entry, size)
+    return found[0], found[1], found[2]
+
+
+def _slice_of(start: int | None, stop: int | None, step: int | None, size: int) -> tuple[int, ...]:
+    taken = range(*slice(start, stop, step).indices(size))
+    return taken.start if taken else 0, len(taken), taken.step
 
 
 def check_constant_indices(key: Key, shape: Shape, nodes: Sequence[Node]) -> None:

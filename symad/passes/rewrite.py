@@ -83,6 +83,11 @@ class RuleSet:
         self._index = _Index(frozenset(), {}, frozenset())
         self._lock = Lock()
 
+    @property
+    def numbers(self) -> frozenset[Any]:
+        """The numbers among the inputs of roots, as far as graphs have met these."""
+        return self._index.numbers
+
     def meet(self, kinds: frozenset[type[Op]]) -> None:
         """Index the rules that may apply to graphs with such ops."""
         if kinds <= self._index.kinds:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
+from symad.graph.node import computed
 from symad.plan.liveness import Span, spans
 from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass
@@ -296,9 +298,10 @@ def assign(
     placed = dict(results)
     placed |= _borrowed({k: life for k, life in free.items() if k not in placed}, free, results)
     rest = [k for k in free if k not in placed]
-    arena = arrange([free[buffer] for buffer in rest])
-    for buffer, offset in zip(rest, arena.offsets, strict=True):
-        placed[buffer] = Storage(StorageKind.ARENA, offset)
+    needed_at = [(free[buffer].first, free[buffer].last) for buffer in rest]
+    arena = computed(partial(_arranged, steps=needed_at), *[free[buffer].size for buffer in rest])
+    for k, buffer in enumerate(rest):
+        placed[buffer] = Storage(StorageKind.ARENA, arena[k])
     for buffer, home in home_of.items():
         placed[buffer] = placed[home]
     unused = Storage(StorageKind.ARENA, 0)
@@ -306,7 +309,13 @@ def assign(
         given if isinstance(given, Storage) else placed.get(buffer, unused)
         for buffer, given in enumerate(buffers)
     )
-    return Assignment(storages, over, arena.size)
+    return Assignment(storages, over, arena[len(rest)])
+
+
+def _arranged(*sizes: int, steps: Sequence[Span]) -> tuple[int, ...]:
+    """Return the offset of each value, and the size of the arena."""
+    made = arrange([Lifetime(size, *ends) for size, ends in zip(sizes, steps, strict=True)])
+    return *made.offsets, made.size
 
 
 def _size(buffer: Storage | int) -> int:

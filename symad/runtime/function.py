@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from symad.plan.plan import Plan
     from symad.runtime.pipeline import Optimised
     from symad.runtime.recompute_savings import Trade
+    from symad.runtime.size_template import SizeTemplates
+
+Maker = Callable[[CompileRequest, Callable[[], Made]], Made]
+"""Returns the program of a request, by a function that runs the pipeline or otherwise."""
 
 _CACHED_PROGRAMS = 64
 """The most input signatures for which one function keeps a program."""
@@ -53,8 +57,8 @@ class Specialisation:
     Parameters
     ----------
     request : CompileRequest
-    is_lasting : bool
-        Whether the program of an earlier process may be used, and this one kept for others.
+    make : callable
+        Takes the request and a function that runs the pipeline; returns the program.
 
     Attributes
     ----------
@@ -65,10 +69,9 @@ class Specialisation:
         The bytes that a call needs besides the inputs, if they are worth checking, else 0.
     """
 
-    def __init__(self, request: CompileRequest, is_lasting: bool) -> None:
+    def __init__(self, request: CompileRequest, make: Maker) -> None:
         self.graph, self._request = request.graph, request
         with collector_paused():
-            make = request.settings.backend.lasting_program if is_lasting else _as_made
             self.program, self.memory = make(request, self._make)
 
     @property
@@ -288,7 +291,7 @@ class Function:
         self,
         types: Sequence[Type],
         sizes: Mapping[int, Any] = _NOTHING,
-        is_lasting: bool = False,
+        is_first: bool = False,
     ) -> Specialisation:
         graph = self.graph
         if sizes:
@@ -298,7 +301,17 @@ class Function:
         request = CompileRequest(
             graph, tuple(types), self.settings, self._workspace, self._results
         )
-        return Specialisation(request, is_lasting)
+        backend = self.settings.backend
+        if is_first:
+            return Specialisation(request, backend.lasting_program)
+        has_templates = backend.describes and not sizes
+        return Specialisation(request, self._templates.program if has_templates else _as_made)
+
+    @cached_property
+    def _templates(self) -> SizeTemplates:
+        from symad.runtime.size_template import SizeTemplates  # slow to import
+
+        return SizeTemplates()
 
     def _check_memory(self, found: Specialisation) -> None:
         if found.memory:

@@ -29,6 +29,7 @@ class NativeBackend(Backend):
     name = "native"
     fuses = True
     keeps_memory = True
+    describes = True
 
     def supports(self, node: Node) -> bool:
         from symad.backends.native.lower.dispatch import supports
@@ -83,3 +84,18 @@ class NativeBackend(Backend):
         from symad.backends.native.stored_program import stored_program
 
         return stored_program(request, make)
+
+    def description(self, plan: Any) -> Any:
+        from symad.backends.native.packed_segment import packed_code
+        from symad.backends.native.segment_code import form_of
+
+        whole: Any = getattr(plan, "whole", None)
+        is_described = whole is not None and not any(form_of(plan.schedule.whole))
+        return packed_code(whole.code) if is_described else None
+
+    def described_program(
+        self, description: Any, request: CompileRequest, make: Callable[[], Program]
+    ) -> Program | None:
+        from symad.backends.native.recalled_program import recalled_program
+
+        return recalled_program(description, request.workspace, make)

@@ -20,7 +20,7 @@ from symad.backends.native.segment_code import (
     SegmentCode,
 )
 from symad.graph.description import NotStorable
-from symad.graph.node import Node
+from symad.graph.node import Node, computed
 from symad.plan.storage import Storage, StorageKind
 from symad.types import TensorType
 
@@ -89,7 +89,7 @@ class _Packer:
     def _word(self, word: int | BufferView) -> Any:
         if isinstance(word, BufferView):
             return word.block, word.offset
-        return word.name if isinstance(word, LibraryAddress) else int(word)
+        return word.name if isinstance(word, LibraryAddress) else computed(int, word)
 
 
 def unpacked_code(content: Any) -> SegmentCode | None:

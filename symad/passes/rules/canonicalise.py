@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.graph.node import Constant, Node, apply
+from symad.graph.node import Constant, Node, apply, computed
 from symad.ops.adjoint import Cast, Identity, identity, stop_gradient
 from symad.ops.arithmetic import abs, negative, reciprocal, square
 from symad.ops.comparison import (
@@ -43,8 +43,11 @@ def _divides_by_power_of_two(x: Node, c: Node) -> bool:
     number = number_of(c)
     if number is None or number_of(x) is not None or not np.isfinite(number) or number == 0:
         return False
-    limits = np.finfo(number.dtype)
-    tiny = float(limits.tiny)
+    return bool(computed(_is_power_of_two, number))
+
+
+def _is_power_of_two(number: Any) -> bool:
+    tiny = float(np.finfo(number.dtype).tiny)
     return math.frexp(number)[0] in (0.5, -0.5) and tiny <= math.fabs(number) <= 1 / tiny
 
 

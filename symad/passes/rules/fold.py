@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from symad.graph.node import Constant, Node
+from symad.graph.node import Constant, Node, computed
 from symad.graph.op import Op
 from symad.ops.adjoint import stop_gradient
 from symad.ops.arithmetic import sqrt
@@ -37,7 +37,7 @@ def _fold(node: Node) -> Node | None:
     assert node.op is not None
     try:
         with np.errstate(all="ignore"):
-            return Constant(node.op.kernel()(*arrays), node.type.dtype)
+            return Constant(computed(node.op.kernel(), *arrays), node.type.dtype)
     except Exception:  # it fails in the same way when it runs, with an error that names the line
         return None
 

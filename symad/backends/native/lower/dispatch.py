@@ -248,7 +248,7 @@ class _Lowering:
     def _from_outside(self, node: Node) -> BufferView:
         assert isinstance(node.type, TensorType)
         if isinstance(node, Constant):
-            array = np.ascontiguousarray(node.value).reshape(node.value.shape)
+            array = np.ascontiguousarray(node.value) if node.value.ndim else node.value
             self._constants.append(array)
             address = array.__array_interface__["data"][0]
             self._buffers.append(Storage(StorageKind.FIXED, address))

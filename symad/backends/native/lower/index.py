@@ -44,10 +44,10 @@ from symad.ops.gather import AddAlongAxis, TakeAlongAxis
 from symad.ops.index import AddAt, ArrayIndex, Index, ScatterAdd, ScatterSum, SetAt
 from symad.ops.reduce import Prod
 from symad.ops.sorting import Argsort
-from symad.ops.subscript import HOLE, Key, boxes_of, cuts_of, full_key, tiling
+from symad.ops.subscript import HOLE, Key, boxes_of, cuts_of, full_key, slice_of, tiling
 from symad.passes.fuse import shape_of
 from symad.records import dataclass, replace
-from symad.types import normalize_axes, normalize_axis
+from symad.types import broadcast_shapes, normalize_axes, normalize_axis
 
 _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
@@ -90,7 +90,7 @@ class _Selection:
     @property
     def joined(self) -> Shape:
         """The shape to which the index arrays broadcast."""
-        return np.broadcast_shapes(*(index.view.shape for index in self.indices))
+        return broadcast_shapes(*(each.view.shape for each in self.indices))  # type: ignore[return-value]
 
     def split(self, result: BufferView) -> tuple[BufferView, BufferView]:
         """Return the axes of a result that belong to the index arrays, and the others."""
@@ -149,9 +149,9 @@ def _select(key: Key, array: BufferView, given: Views) -> _Selection | None:
         elif HOLE in entry:
             return None
         else:
-            numbers = range(*slice(*entry).indices(size))
-            offset += (numbers.start if numbers else 0) * stride
-            others.append((len(numbers), numbers.step * stride))
+            first, length, step = slice_of(entry, size)
+            offset += first * stride
+            others.append((length, step * stride))
     shape, strides = tuple(size for size, _ in others), tuple(stride for _, stride in others)
     view = replace(moved(array, offset), shape=shape, strides=strides)
     return _Selection(view, indices, _start(entries))
@@ -374,7 +374,7 @@ def _add_along(node: Node, inputs: Views, output: BufferView, scratch: Scratch) 
     if 0 in output.shape:
         return []
     sizes = (*output.shape[:axis], 1, *output.shape[axis + 1 :])
-    shape = np.broadcast_shapes(sizes, given.shape)
+    shape: Any = broadcast_shapes(sizes, given.shape)
     cleared = fill(node, 0, output)
     if 0 in shape:
         return cleared

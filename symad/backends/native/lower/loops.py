@@ -23,7 +23,7 @@ from symad.backends.native.loop_nest import (
 from symad.backends.native.lower import columns
 from symad.backends.native.lower.copies import contiguous, copy, moved, part
 from symad.graph.graph import Graph
-from symad.graph.node import Constant, Node, Variable, apply
+from symad.graph.node import Constant, Node, Variable, apply, computed
 from symad.graph.op import Op
 from symad.ops.adjoint import Cast
 from symad.ops.base import PerElement
@@ -298,9 +298,12 @@ def constant_words(nest: Nest, layout: NestLayout) -> list[int]:
     for read in layout.reads:
         words += [*read.outer, *([read.inner] if read.jumps else [])]
     for number in nest.numbers:
-        raw = number.value.tobytes().ljust(8, b"\0")
-        words.append(int.from_bytes(raw, sys.byteorder, signed=True))
+        words.append(computed(_word, number.value))
     return words
+
+
+def _word(number: np.ndarray[Any, Any]) -> int:
+    return int.from_bytes(number.tobytes().ljust(8, b"\0"), sys.byteorder, signed=True)
 
 
 def _nest_of(node: Node) -> Fused:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native.kernel_call import BufferView
-from symad.graph.node import Node
+from symad.graph.node import Node, computed
 from symad.ops.adjoint import Identity, StopGradient
 from symad.ops.after import After
 from symad.ops.index import Index
@@ -72,7 +73,11 @@ def numpy_view(node: Node) -> Callable[[Any], Any]:
 def _subscript(op: Index) -> Callable[[Any], Any]:
     """Return a function that selects a view, even for a single element."""
     key = fill_key(op.key, ())
-    return lambda array: array[key if Ellipsis in key else (*key, ...)]
+    return partial(_selected, key=key if Ellipsis in key else (*key, ...))
+
+
+def _selected(array: Any, key: Any) -> Any:
+    return array[key]
 
 
 def _as_numpy_sees_it(node: Node, source: BufferView) -> BufferView:
@@ -80,11 +85,18 @@ def _as_numpy_sees_it(node: Node, source: BufferView) -> BufferView:
 
     The memory of this array is one element; the rest does not exist.
     """
-    element = np.empty(1, source.dtype)
-    size = source.dtype.itemsize
-    steps = tuple(size * stride for stride in source.strides)
-    array = np.lib.stride_tricks.as_strided(element, source.shape, steps)
-    seen = numpy_view(node)(array)
+    see, rank = partial(_seen, view=numpy_view(node), dtype=source.dtype), len(shape_of(node))
+    seen = computed(see, *source.shape, *source.strides)
+    moved, *rest = (seen[k] for k in range(1 + 2 * rank))
+    shape, strides = tuple(rest[:rank]), tuple(rest[rank:])
+    return BufferView(source.block, source.offset + moved, shape, strides, source.dtype)
+
+
+def _seen(*numbers: int, view: Callable[[Any], Any], dtype: np.dtype[Any]) -> tuple[int, ...]:
+    """Return offset, shape and strides of a view of an array, of which shape and strides are given.
+    """
+    element, size, rank = np.empty(1, dtype), dtype.itemsize, len(numbers) // 2
+    steps = tuple(size * stride for stride in numbers[rank:])
+    seen = view(np.lib.stride_tricks.as_strided(element, numbers[:rank], steps))
     moved = seen.__array_interface__["data"][0] - element.__array_interface__["data"][0]
-    strides = tuple(step // size for step in seen.strides)
-    return BufferView(source.block, source.offset + moved, seen.shape, strides, source.dtype)
+    return moved, *seen.shape, *(step // size for step in seen.strides)
