@@ -99,14 +99,15 @@ def active_nodes(
     """Return the nodes of ``order`` that depend on ``targets`` in a differentiable way."""
     active = set(targets)
     for node in order:
-        if node.op is None or not node.type.is_float:
+        op = node.op
+        if op is None or not node.type.is_float:
             continue
         if node in forms:
             if forms[node] in active:
                 active.add(node)
             continue
         for slot, source in enumerate(node.inputs):
-            if source in active and node.op.differentiable(slot):
+            if source in active and op.differentiable(slot):
                 active.add(node)
                 break
     return active

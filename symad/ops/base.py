@@ -375,6 +375,8 @@ class Unary(Elementwise):
     """An elementwise op of one operand; its one instance is the public function."""
 
     def __call__(self, x: Operand) -> Node:
+        if isinstance(x, Node) and (known := x.type.inferred.get((self, 1))) is not None:
+            return Node(self, (x,), known)
         return apply(self, as_node(x))
 
 
@@ -393,7 +395,8 @@ class Arithmetic(Binary):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         if isinstance(x, Node) and isinstance(y, Node) and x.type is y.type and not x.type.weak:
-            return apply(self, x, y)
+            known = x.type.inferred.get((self, 2))  # most nodes of large graphs
+            return apply(self, x, y) if known is None else Node(self, (x, y), known)
         refuse_flags(self.name, x, y)
         return apply(self, *_both(x, y))
 

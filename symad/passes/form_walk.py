@@ -63,7 +63,7 @@ class _Forms(RewriteWalk):
                     final = self.final[node] = Node(None, (), node.type, node.label)
             else:
                 final = self.final[node] = self._visit(node)
-                if self._is_mended(node):
+                if final is not node and self._is_mended(node):
                     role = Role(RoleKind.LOCAL, self._generation, node)
                     with creating(Creation(node.scope, node.site, role)):
                         forms[node] = self._of_originals(final)
