@@ -22,18 +22,22 @@ from symad.types import StructureType, TensorType, format_shape
 Forms: TypeAlias = Mapping[Node, Node]
 """From some nodes to nodes of the same value of which derivatives are taken in their place."""
 
-FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node], int], Forms]
-"""Takes outputs, targets, and the generation of the derivative."""
+FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node], int, Sequence[Node]], Forms]
+"""Takes outputs, targets, the generation of the derivative, and the outputs' graph in order."""
 
 
-def as_written(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
+def as_written(
+    outputs: Sequence[Node], targets: Sequence[Node], generation: int, order: Sequence[Node]
+) -> Forms:
     """Return no other forms: the graph is differentiated as it is."""
     return {}
 
 
-def stable_forms(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
+def stable_forms(
+    outputs: Sequence[Node], targets: Sequence[Node], generation: int, order: Sequence[Node]
+) -> Forms:
     """Return stable forms of formulas between ``targets`` and ``outputs``, by the rewrite rules."""
-    found: Forms = FUNCTIONS["stable_forms"](outputs, targets, generation)
+    found: Forms = FUNCTIONS["stable_forms"](outputs, targets, generation, order)
     return found
 
 

@@ -108,7 +108,7 @@ def _extend(
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
     record = Extension(tuple(outputs), tuple(targets), generation_of(order), visits)
-    forms = forms_of(outputs, targets, record.generation)
+    forms = forms_of(outputs, targets, record.generation, order)
     if forms:
         order = topological_order(outputs, instead=forms)
     between, guard = active_nodes(order, targets, forms), Guard(order, forms)
@@ -154,13 +154,13 @@ class _Walk:
             adjoint = add_n(contributions)
             self._guard.note_sum(adjoint, contributions)
         self._record.adjoints[node] = adjoint
+        partials: list[Partial] = []
         if node in self._forms:
             self._leave_at_form(node, self._forms[node], adjoint)
-            partials = list[Partial]()
         elif isinstance(node.op, WithBody):
-            partials = self._leave_at_all_inputs(node, node.op, adjoint)
+            self._leave_at_all_inputs(node, node.op, adjoint, partials)
         else:
-            partials = self._leave_at_inputs(node, adjoint)
+            self._leave_at_inputs(node, adjoint, partials)
         self._record.visits.append((node, contributions, adjoint, partials))
 
     def _leave_at_form(self, node: Node, form: Node, adjoint: Node) -> None:
@@ -171,9 +171,9 @@ class _Walk:
             self._guard.note(adjoint, known)
         self.left[form].append(adjoint)
 
-    def _leave_at_inputs(self, node: Node, adjoint: Node) -> list[Partial]:
+    def _leave_at_inputs(self, node: Node, adjoint: Node, partials: list[Partial]) -> None:
         """Leave v̄_{k→i} = v̄_i ∂v_i/∂v_k at the inputs of a node."""
-        op, partials = node.op, list[Partial]()
+        op = node.op
         for slot, source in enumerate(node.inputs):
             if source not in self._between or op is None or not op.differentiable(slot):
                 continue
@@ -184,14 +184,15 @@ class _Walk:
                 _add_note(error, node, [slot])
                 raise
             self._leave_at_input(node, slot, ruled, local, partials)
-        return partials
 
-    def _leave_at_all_inputs(self, node: Node, op: WithBody, adjoint: Node) -> list[Partial]:
+    def _leave_at_all_inputs(
+        self, node: Node, op: WithBody, adjoint: Node, partials: list[Partial]
+    ) -> None:
         """Do the same for an op with a body, which has one rule for all its inputs."""
-        inputs, partials = node.inputs, list[Partial]()
+        inputs = node.inputs
         slots = [k for k, x in enumerate(inputs) if x in self._between and op.differentiable(k)]
         if not slots:
-            return partials
+            return
         edge = inputs[slots[0]], node, slots[0]
         local = self.context.role = Role(_LOCAL, self._generation, *edge)
         try:
@@ -201,7 +202,6 @@ class _Walk:
             raise
         for slot, ruled in zip(slots, found, strict=True):
             self._leave_at_input(node, slot, ruled, local, partials)
-        return partials
 
     def _leave_at_input(
         self, node: Node, slot: int, ruled: Any, local: Role[Node], partials: list[Partial]

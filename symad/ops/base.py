@@ -353,13 +353,10 @@ class Elementwise(PerElement):
         """
         return None
 
-    def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         """Return v ∂out/∂inputs[slot] where the operand is selected: the driver masks the rest."""
         rule = self.chain[slot]
-        return None if rule is None else rule(v, out, *inputs)
-
-    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        return self.partial(slot, adjoint, out, *inputs)
+        return None if rule is None else rule(adjoint, out, *inputs)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)

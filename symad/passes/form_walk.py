@@ -63,7 +63,7 @@ class _Forms(RewriteWalk):
                     final = self.final[node] = Node(None, (), node.type, node.label)
             else:
                 final = self.final[node] = self._visit(node)
-                if final is not node and self._is_mended(node):
+                if self.root in self._roots:
                     role = Role(RoleKind.LOCAL, self._generation, node)
                     with creating(Creation(node.scope, node.site, role)):
                         forms[node] = self._of_originals(final)
@@ -77,9 +77,6 @@ class _Forms(RewriteWalk):
         if self._mended and not rewrites:
             self._roots.add(root)
         return final
-
-    def _is_mended(self, node: Node) -> bool:
-        return bool(self._roots) and self.first_like(node) in self._roots
 
     def _of_originals(self, final: Node) -> Node:
         """Return a final form on the nodes of the graph that have its parts."""

@@ -194,6 +194,8 @@ class RewriteWalk:
     ----------
     final : dict from Node to Node
         The final forms of all nodes visited so far.
+    root : Node
+        The node that stands for the one visited last and all those of equal value.
     context : Creation
         The one context in which all nodes are made: it changes from node to node.
     """
@@ -201,6 +203,7 @@ class RewriteWalk:
     def __init__(self, rules: RuleSet, record: Recorder | None) -> None:
         self.rules, self.record = rules, record
         self.final: dict[Node, Node] = {}
+        self.root: Node | None = None
         self.context = Creation()
         self._first: dict[Any, Node] = {}
         self._met: set[type] = set()
@@ -217,73 +220,66 @@ class RewriteWalk:
         return Graph(outputs, graph.inputs, descend(graph, final))
 
     def _visit(self, node: Node, rewrites: int = 0) -> Node:
-        """Return the final form of a node whose inputs have final forms, made by some rewrites."""
-        root, key, form = self._on_final_inputs(node)
-        same = self._first.setdefault(key, root)
-        if same is not root and _is_same(same, root):
-            if self.record is not None and not rewrites:
-                self.record(Rewriting(SHARE, root, same))
-            return self.final[same]
-        self.final[root] = root
-        rules = self._rules_at.get(form)
-        if rules is None:
-            rules = self._rules_for(root, form)
-        return self._replace(root, rules, rewrites) if rules else root
-
-    def first_like(self, node: Node) -> Node:
-        """Return the node that represents all those with the value of a visited node."""
-        root, key, _ = self._on_final_inputs(node)
-        same = self._first[key]
-        return same if _is_same(same, root) else root
-
-    def _replace(self, root: Node, rules: Iterable[AnyRule], rewrites: int) -> Node:
-        """Return the final form of a node to which rules may apply."""
-        final = self.final
-        new = self._apply(rules, root) if rewrites < _MOST_REWRITES else None
-        if new is None:
-            return root
-        if new not in final:
-            is_last = all(map(final.__contains__, new.inputs))
-            for node in (new,) if is_last else topological_order([new], stop=final):
-                if node not in final:
-                    final[node] = self._visit(node, rewrites + 1)
-        final[root] = final[new]
-        return final[root]
-
-    def _on_final_inputs(self, node: Node) -> tuple[Node, Any, Form]:
-        """Return a node on final inputs, its form, and a key that nodes of the same value share.
+        """Return the final form of a node whose inputs have final forms, made by some rewrites.
 
         Operands of a commutative op count as equal in either order.  Sums of at least three terms
         are distinguished by their order, which affects rounding.
         """
         final, op, inputs = self.final, node.op, node.inputs
+        key: Any
         if op is None:
+            root, form, key = node, _LEAF, node
             if isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
-                return node, (node.type, node.value.tobytes()), _LEAF
-            return node, node, _LEAF
-        new: tuple[Node, ...]
-        if len(inputs) == 2:  # most nodes of large graphs
+                key = node.type, node.value.tobytes()
+        elif len(inputs) == 2:  # most nodes of large graphs
             a, b = inputs
-            new = x, y = final[a], final[b]
-            root = node if x is a and y is b else Node(op, new, node.type, node.name, node)
+            x, y = final[a], final[b]
+            root = node if x is a and y is b else Node(op, (x, y), node.type, node.name, node)
+            form = type(op), x is y, type(x.op or x), type(y.op or y)
             swaps = id(x) > id(y) and op.commutative and not op.order_shows
             key = (op, y, x) if swaps else (op, x, y)
-            return root, key, (type(op), x is y, type(x.op or x), type(y.op or y))
-        new = tuple([final[source] for source in inputs])
-        root = node if all(map(is_, new, inputs)) else Node(op, new, node.type, node.name, node)
-        return root, (op, *new), (type(op), False, *map(head, new[:LOOKED_AT]))
+        elif len(inputs) == 1:
+            (a,) = inputs
+            x = final[a]
+            root = node if x is a else Node(op, (x,), node.type, node.name, node)
+            form, key = (type(op), False, type(x.op or x)), (op, x)
+        else:
+            new = tuple([final[source] for source in inputs])
+            root = node if all(map(is_, new, inputs)) else Node(op, new, node.type, node.name, node)
+            form, key = (type(op), False, *map(head, new[:LOOKED_AT])), (op, *new)
+        same = self._first.setdefault(key, root)
+        if same is not root and _is_same(same, root):
+            if self.record is not None and not rewrites:
+                self.record(Rewriting(SHARE, root, same))
+            self.root = same
+            return final[same]
+        final[root] = root
+        rules = self._rules_at.get(form)
+        if rules is None:
+            rules = self._rules_for(root, form)
+        found = self._replace(root, rules, rewrites) if rules else root
+        self.root = root
+        return found
 
-    def _apply(self, rules: Iterable[AnyRule], node: Node) -> Node | None:
-        """Return the result of the first rule that applies to a node, ``None`` if none does."""
-        context = self.context
-        context.scope, context.site, context.role = node.scope, node.site, node.role
-        for rule in rules:
-            new = rule.apply(node)
-            if new is not None and new is not node:
-                if self.record is not None:
-                    self.record(Rewriting(rule, node, new))
-                return new
-        return None
+    def _replace(self, root: Node, rules: Iterable[AnyRule], rewrites: int) -> Node:
+        """Return the final form of a node after the first rule that applies to it, if any does."""
+        final, context = self.final, self.context
+        context.scope, context.site, context.role = root.scope, root.site, root.role
+        for rule in rules if rewrites < _MOST_REWRITES else ():
+            new = rule.apply(root)
+            if new is not None and new is not root:
+                break
+        else:
+            return root
+        if self.record is not None:
+            self.record(Rewriting(rule, root, new))
+        if new not in final:
+            is_last = all(map(final.__contains__, new.inputs))
+            for node in (new,) if is_last else topological_order([new], stop=final):
+                if node not in final:
+                    final[node] = self._visit(node, rewrites + 1)
+        found = final[root] = final[new]
+        return found
 
     def _rules_for(self, node: Node, form: Form) -> tuple[AnyRule, ...]:
         """Return the rules to try at a node: those whose ops have all been met."""
