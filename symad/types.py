@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -196,6 +197,7 @@ class StructureType:
     kind: str
     fields: tuple[tuple[Any, Type | None], ...]
     weak: ClassVar[bool] = False
+    inferred: ClassVar[Mapping[Any, Any]] = MappingProxyType({})
 
     @property
     def keys(self) -> tuple[Any, ...]:
@@ -257,6 +259,7 @@ class SparseType:
     shape: tuple[Dimension, Dimension]
     stored: Dimension
     weak: ClassVar[bool] = False
+    inferred: ClassVar[Mapping[Any, Any]] = MappingProxyType({})
 
     @property
     def ndim(self) -> int:

@@ -22,18 +22,22 @@ from symad.types import StructureType, TensorType, format_shape
 Forms: TypeAlias = Mapping[Node, Node]
 """From some nodes to nodes of the same value of which derivatives are taken in their place."""
 
-FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node], int], Forms]
-"""Takes outputs, targets, and the generation of the derivative."""
+FormsOf: TypeAlias = Callable[[Sequence[Node], Sequence[Node], int, Sequence[Node]], Forms]
+"""Takes outputs, targets, the generation of the derivative, and the outputs' graph in order."""
 
 
-def as_written(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
+def as_written(
+    outputs: Sequence[Node], targets: Sequence[Node], generation: int, order: Sequence[Node]
+) -> Forms:
     """Return no other forms: the graph is differentiated as it is."""
     return {}
 
 
-def stable_forms(outputs: Sequence[Node], targets: Sequence[Node], generation: int) -> Forms:
+def stable_forms(
+    outputs: Sequence[Node], targets: Sequence[Node], generation: int, order: Sequence[Node]
+) -> Forms:
     """Return stable forms of formulas between ``targets`` and ``outputs``, by the rewrite rules."""
-    found: Forms = FUNCTIONS["stable_forms"](outputs, targets, generation)
+    found: Forms = FUNCTIONS["stable_forms"](outputs, targets, generation, order)
     return found
 
 
@@ -99,14 +103,15 @@ def active_nodes(
     """Return the nodes of ``order`` that depend on ``targets`` in a differentiable way."""
     active = set(targets)
     for node in order:
-        if node.op is None or not node.type.is_float:
+        op = node.op
+        if op is None or not node.type.is_float:
             continue
         if node in forms:
             if forms[node] in active:
                 active.add(node)
             continue
         for slot, source in enumerate(node.inputs):
-            if source in active and node.op.differentiable(slot):
+            if source in active and op.differentiable(slot):
                 active.add(node)
                 break
     return active

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from typing import NamedTuple, TypeAlias
 
 from symad.graph.node import Node
@@ -68,6 +68,10 @@ Partial: TypeAlias = tuple[int, Node, Node]
 """The slot of an input that got a partial adjoint, and the product and the partial adjoint of
 :class:`Propagated`."""
 
+Visited: TypeAlias = tuple[Node, Sequence[Node], Node, Sequence[Partial]]
+"""A visited node, its contributions, its adjoint, and for each input that got a partial adjoint
+its slot, the product and the partial adjoint."""
+
 
 class Extension:
     """The result of :func:`symad.extend`.
@@ -88,9 +92,8 @@ class Extension:
         The steps of the algorithm, in order.
     generation : int
         1 for a first derivative, 2 for the derivative of a graph that contains one, ...
-    visits : list of tuple
-        The visited nodes in order, each with its contributions, its adjoint, and for each input
-        that got a partial adjoint its slot, the product and the partial adjoint.
+    visits : sequence of Visited
+        The visited nodes in order.
 
     Examples
     --------
@@ -108,13 +111,17 @@ class Extension:
     seeds: dict[Node, Node]
     adjoints: dict[Node, Node]
     generation: int
-    visits: list[tuple[Node, Sequence[Node], Node, Sequence[Partial]]]
+    visits: MutableSequence[Visited]
 
     def __init__(
-        self, outputs: tuple[Node, ...], targets: tuple[Node, ...], generation: int
+        self,
+        outputs: tuple[Node, ...],
+        targets: tuple[Node, ...],
+        generation: int,
+        visits: MutableSequence[Visited],
     ) -> None:
         self.outputs, self.targets, self.generation = outputs, targets, generation
-        self.seeds, self.adjoints, self.visits = {}, {}, []
+        self.seeds, self.adjoints, self.visits = {}, {}, visits
 
     @cached_property
     def partials(self) -> dict[Edge, Node]:

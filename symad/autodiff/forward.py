@@ -75,7 +75,7 @@ def _tangents(
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order([*outputs, *targets])
     generation = generation_of(order)
-    forms = forms_of(outputs, targets, generation)
+    forms = forms_of(outputs, targets, generation, order)
     if forms:
         order = topological_order([*outputs, *targets], instead=forms)
     moving, guard = active_nodes(order, targets, forms), Guard(order, forms)

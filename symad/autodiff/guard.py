@@ -128,7 +128,7 @@ class Guard:
 
     def note_sum(self, total: Node, terms: Sequence[Node]) -> None:
         """Record the known facts about a sum node."""
-        if len(terms) > 1 and any(term in self._known for term in terms):
+        if self._known and len(terms) > 1 and any(term in self._known for term in terms):
             self.note(total, Known(self._joined([self.known(term).active for term in terms])))
 
     def _joined(self, parts: Sequence[Activity]) -> Activity:
@@ -383,7 +383,7 @@ class Guard:
         inner = v if known.kept is None else known.kept
         choice = op.choice(slot, out, *out.inputs)
         if choice is not None:
-            taken = op.partial(slot, inner, out, *out.inputs)
+            taken = op.reverse(slot, inner, out, *out.inputs)
             return self._chosen(choice, known, taken, out)
         product = rule(slot, inner, out, *out.inputs)
         if product is None:

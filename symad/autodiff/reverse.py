@@ -8,7 +8,8 @@ differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Container, Iterable, MutableSequence, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from symad.autodiff.activity import (
@@ -23,7 +24,7 @@ from symad.autodiff.activity import (
     target_leaves,
     unused_target,
 )
-from symad.autodiff.extension import Extension, Partial
+from symad.autodiff.extension import Extension, Partial, Visited
 from symad.autodiff.guard import NOTHING, UNIT, Guard, SeedActivity, by_choice
 from symad.errors import InternalError
 from symad.graph.collector import collector_paused
@@ -41,6 +42,9 @@ Key = TypeVar("Key")
 AnyNode = TypeVar("AnyNode", bound=Node)
 Unused: TypeAlias = Literal["error", "zero", "none"]
 """The result for a variable on which the value does not depend."""
+
+_LOCAL, _PARTIAL, _SUM = RoleKind.LOCAL, RoleKind.PARTIAL, RoleKind.SUM
+"""Read for each edge: looking a member of an enumeration up takes a third of making a role."""
 
 
 @explained
@@ -81,24 +85,30 @@ def extend(y: Any, xs: Any, seed: Any = None) -> Extension:
     >>> record.adjoints[x1].eval({x1: 2.0, x2: 5.0})
     np.float64(5.5)
     """
-    return _extend(y, xs, seed, as_written)[0]
+    return _extend(y, xs, seed, as_written, [])[0]
 
 
 def _extend_stable(
     y: Any, xs: Any, seed: Any, active: Iterable[SeedActivity] = ()
 ) -> tuple[Extension, Guard]:
     """Extend the graph of stable forms; seeds are 0 where their conditions, if given, are false."""
-    return _extend(y, xs, seed, stable_forms, active)
+    return _extend(y, xs, seed, stable_forms, deque(maxlen=0), active)
 
 
 @isolated
 def _extend(
-    y: Any, xs: Any, seed: Any, forms_of: FormsOf, active: Iterable[SeedActivity] = ()
+    y: Any,
+    xs: Any,
+    seed: Any,
+    forms_of: FormsOf,
+    visits: MutableSequence[Visited],
+    active: Iterable[SeedActivity] = (),
 ) -> tuple[Extension, Guard]:
+    """Extend a graph; ``visits`` may keep nothing where only the adjoints are wanted."""
     outputs, targets = output_leaves(y), target_leaves(xs)
     order = topological_order(outputs)
-    record = Extension(tuple(outputs), tuple(targets), generation_of(order))
-    forms = forms_of(outputs, targets, record.generation)
+    record = Extension(tuple(outputs), tuple(targets), generation_of(order), visits)
+    forms = forms_of(outputs, targets, record.generation, order)
     if forms:
         order = topological_order(outputs, instead=forms)
     between, guard = active_nodes(order, targets, forms), Guard(order, forms)
@@ -106,7 +116,7 @@ def _extend(
     conditions = iter(active)
     for output, seed_node in seed_nodes(outputs, y, seed, record.generation):
         record.seeds[output] = seed_node
-        walk.leave(output, seed_node)
+        walk.left[output].append(seed_node)
         guard.note_seed(seed_node, next(conditions, None))
     with creating(walk.context):
         for node in reversed(order):
@@ -130,17 +140,9 @@ class _Walk:
         self, record: Extension, forms: Forms, between: Container[Node], guard: Guard
     ) -> None:
         self.context = Creation()
-        self.left: dict[Node, list[Node]] = {}
+        self.left: dict[Node, list[Node]] = defaultdict(list)
         self._record, self._forms, self._between, self._guard = record, forms, between, guard
         self._generation = record.generation
-
-    def leave(self, node: Node, partial: Node) -> None:
-        """Leave a partial adjoint, or a seed, at a node."""
-        known = self.left.get(node)
-        if known is None:
-            self.left[node] = [partial]
-        else:
-            known.append(partial)
 
     def visit(self, node: Node) -> None:
         """Sum the partial adjoints of a node, and leave one at each of its inputs."""
@@ -148,50 +150,51 @@ class _Walk:
         self.context.scope, self.context.site = node.scope, node.site
         adjoint = contributions[0]
         if len(contributions) > 1:  # v̄_i = Σ_j v̄_{i→j}
-            self.context.role = Role(RoleKind.SUM, self._generation, node)
+            self.context.role = Role(_SUM, self._generation, node)
             adjoint = add_n(contributions)
             self._guard.note_sum(adjoint, contributions)
         self._record.adjoints[node] = adjoint
+        partials: list[Partial] = []
         if node in self._forms:
             self._leave_at_form(node, self._forms[node], adjoint)
-            partials = list[Partial]()
         elif isinstance(node.op, WithBody):
-            partials = self._leave_at_all_inputs(node, node.op, adjoint)
+            self._leave_at_all_inputs(node, node.op, adjoint, partials)
         else:
-            partials = self._leave_at_inputs(node, adjoint)
+            self._leave_at_inputs(node, adjoint, partials)
         self._record.visits.append((node, contributions, adjoint, partials))
 
     def _leave_at_form(self, node: Node, form: Node, adjoint: Node) -> None:
         """Leave the adjoint of a node at its form; a form that was there before has an edge."""
         if form.role is None or not form.role.is_of_form or form.role.node is not node:
-            self.context.role = Role(RoleKind.PARTIAL, self._generation, form, node, 0)
+            self.context.role = Role(_PARTIAL, self._generation, form, node, 0)
             known, adjoint = self._guard.known(adjoint), identity(adjoint)
             self._guard.note(adjoint, known)
-        self.leave(form, adjoint)
+        self.left[form].append(adjoint)
 
-    def _leave_at_inputs(self, node: Node, adjoint: Node) -> list[Partial]:
+    def _leave_at_inputs(self, node: Node, adjoint: Node, partials: list[Partial]) -> None:
         """Leave v̄_{k→i} = v̄_i ∂v_i/∂v_k at the inputs of a node."""
-        op, partials = node.op, list[Partial]()
+        op = node.op
         for slot, source in enumerate(node.inputs):
             if source not in self._between or op is None or not op.differentiable(slot):
                 continue
-            local = self.context.role = Role(RoleKind.LOCAL, self._generation, source, node, slot)
+            local = self.context.role = Role(_LOCAL, self._generation, source, node, slot)
             try:
                 ruled = self._guard.reverse(op, slot, adjoint, node)
             except Exception as error:
                 _add_note(error, node, [slot])
                 raise
             self._leave_at_input(node, slot, ruled, local, partials)
-        return partials
 
-    def _leave_at_all_inputs(self, node: Node, op: WithBody, adjoint: Node) -> list[Partial]:
+    def _leave_at_all_inputs(
+        self, node: Node, op: WithBody, adjoint: Node, partials: list[Partial]
+    ) -> None:
         """Do the same for an op with a body, which has one rule for all its inputs."""
-        inputs, partials = node.inputs, list[Partial]()
+        inputs = node.inputs
         slots = [k for k, x in enumerate(inputs) if x in self._between and op.differentiable(k)]
         if not slots:
-            return partials
+            return
         edge = inputs[slots[0]], node, slots[0]
-        local = self.context.role = Role(RoleKind.LOCAL, self._generation, *edge)
+        local = self.context.role = Role(_LOCAL, self._generation, *edge)
         try:
             found = self._guard.reverse_body(op, slots, adjoint, node)
         except Exception as error:
@@ -199,7 +202,6 @@ class _Walk:
             raise
         for slot, ruled in zip(slots, found, strict=True):
             self._leave_at_input(node, slot, ruled, local, partials)
-        return partials
 
     def _leave_at_input(
         self, node: Node, slot: int, ruled: Any, local: Role[Node], partials: list[Partial]
@@ -212,7 +214,7 @@ class _Walk:
         if product is None:
             return
         source = node.inputs[slot]
-        role = self.context.role = Role(RoleKind.PARTIAL, self._generation, source, node, slot)
+        role = self.context.role = Role(_PARTIAL, self._generation, source, node, slot)
         if not isinstance(product, Node):
             raise InternalError(f"the reverse rule of {node.label!r} returned {product!r}")
         if product.role is local:
@@ -226,7 +228,7 @@ class _Walk:
             known = self._guard.fit(known, product, partial, source)
         if known is not NOTHING:
             self._guard.note(partial, known)
-        self.leave(source, partial)
+        self.left[source].append(partial)
         partials.append((slot, product, partial))
 
 

@@ -41,15 +41,22 @@ def frugal_order(graph: Graph) -> tuple[Node, ...]:
     ['x', 'sin', 'matmul', 'sum', 'cos', 'matmul', 'sum']
     """
     given = set(graph.inputs)
-    leaves = [node for node in graph.nodes if node.op is None or node in given]
     computed = [node for node in graph.nodes if node.op is not None and node not in given]
-    size = total_nbytes([node.type for node in computed])
-    if size is not None and size >= max(_LEAST, _LEAST_EACH * len(computed)):
+    leaves = [node for node in graph.nodes if node.op is None or node in given]
+    if _is_large(graph, computed):
         uses = _Uses(graph, computed)
         deep_last = [node for node in _deep_last(graph) if node in uses.sizes]
         orders = [*(_Greedy(uses).order(way) for way in (deep_last, computed)), computed]
         computed = min(orders, key=uses.peak)
     return (*leaves, *computed)
+
+
+def _is_large(graph: Graph, computed: Sequence[Node]) -> bool:
+    """Return whether the sizes of the computed values are known, and not small."""
+    if all(type_.is_static and type_.nbytes < _LEAST_EACH for type_ in graph.types()):
+        return False
+    size = total_nbytes([node.type for node in computed])
+    return size is not None and size >= max(_LEAST, _LEAST_EACH * len(computed))
 
 
 def _deep_last(graph: Graph) -> list[Node]:

@@ -93,7 +93,7 @@ class Operators(Generic[NodeT]):
         return FUNCTIONS[name](*args, **keywords)  # type: ignore[no-any-return]
 
     def _of_two(self, name: str, x: Any, y: Any) -> NodeT:
-        """Return the same for a binary operator."""
+        """Return the same for a binary operator; the most frequent ones do so themselves."""
         return _OF_TWO[name](x, y)  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
@@ -235,25 +235,25 @@ class Operators(Generic[NodeT]):
 
     # Arithmetic
     def __add__(self, other: Any) -> NodeT:
-        return self._of_two("add", self, other)
+        return _OF_TWO["add"](self, other)  # type: ignore[no-any-return]
 
     def __radd__(self, other: Any) -> NodeT:
         return self._of_two("add", other, self)
 
     def __sub__(self, other: Any) -> NodeT:
-        return self._of_two("subtract", self, other)
+        return _OF_TWO["subtract"](self, other)  # type: ignore[no-any-return]
 
     def __rsub__(self, other: Any) -> NodeT:
         return self._of_two("subtract", other, self)
 
     def __mul__(self, other: Any) -> NodeT:
-        return self._of_two("multiply", self, other)
+        return _OF_TWO["multiply"](self, other)  # type: ignore[no-any-return]
 
     def __rmul__(self, other: Any) -> NodeT:
         return self._of_two("multiply", other, self)
 
     def __truediv__(self, other: Any) -> NodeT:
-        return self._of_two("divide", self, other)
+        return _OF_TWO["divide"](self, other)  # type: ignore[no-any-return]
 
     def __rtruediv__(self, other: Any) -> NodeT:
         return self._of_two("divide", other, self)

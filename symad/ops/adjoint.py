@@ -233,7 +233,9 @@ def add_n(terms: Sequence[Operand]) -> Node:
     """
     if not terms:
         raise GraphTypeError("add_n needs at least one term")
-    nodes = tuple(terms) if _are_alike(terms) else as_nodes(*terms)
+    if len(terms) > 1 and _are_alike(terms):
+        return Node(_ADD_N, tuple(terms), terms[0].type)
+    nodes = as_nodes(*terms)
     return identity(nodes[0]) if len(nodes) == 1 else apply(_ADD_N, *nodes)
 
 

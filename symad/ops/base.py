@@ -354,13 +354,10 @@ class Elementwise(PerElement):
         """
         return None
 
-    def partial(self, slot: int, v: Node, out: Node, *inputs: Node) -> Node | None:
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
         """Return v ∂out/∂inputs[slot] where the operand is selected: the driver masks the rest."""
         rule = self.chain[slot]
-        return None if rule is None else rule(v, out, *inputs)
-
-    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        return self.partial(slot, adjoint, out, *inputs)
+        return None if rule is None else rule(adjoint, out, *inputs)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
         return self.reverse(slot, tangent, out, *inputs)
@@ -376,6 +373,8 @@ class Unary(Elementwise):
     """An elementwise op of one operand; its one instance is the public function."""
 
     def __call__(self, x: Operand) -> Node:
+        if isinstance(x, Node) and (known := x.type.inferred.get((self, 1))) is not None:
+            return Node(self, (x,), known)
         return apply(self, as_node(x))
 
 
@@ -394,7 +393,8 @@ class Arithmetic(Binary):
 
     def __call__(self, x: Operand, y: Operand) -> Node:
         if isinstance(x, Node) and isinstance(y, Node) and x.type is y.type and not x.type.weak:
-            return apply(self, x, y)
+            known = x.type.inferred.get((self, 2))  # most nodes of large graphs
+            return apply(self, x, y) if known is None else Node(self, (x, y), known)
         refuse_flags(self.name, x, y)
         return apply(self, *_both(x, y))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from symad.graph.node import Node
 from symad.graph.op import Op
-from symad.graph.provenance import Creation, Role, RoleKind, creating
+from symad.graph.provenance import Creation, Role, RoleKind, creating, isolated
 from symad.graph.traverse import topological_order
 from symad.passes.rewrite import RewriteWalk, Rewriting, RuleSet
+from symad.passes.rule import AnyRule
 
 
 def forms_of(order: Sequence[Node], targets: set[Node], generation: int) -> dict[Node, Node]:
@@ -48,35 +49,34 @@ class _Forms(RewriteWalk):
     def _see(self, rewriting: Rewriting) -> None:
         self._mended |= rewriting.rule.mends
 
+    @isolated
     def of(self, order: Sequence[Node], targets: set[Node]) -> dict[Node, Node]:
+        """Return the forms of those nodes of ``order`` that have one."""
+        with creating(self.context):
+            return self._of(order, targets)
+
+    def _of(self, order: Sequence[Node], targets: set[Node]) -> dict[Node, Node]:
         forms: dict[Node, Node] = {}
         for node in order:
             if node in targets:  # also a constant is unknown to rules here
                 with creating(node):
                     final = self.final[node] = Node(None, (), node.type, node.label)
-            elif node.op is None:
-                final = self.final[node] = self.interner.intern(node)
             else:
                 final = self.final[node] = self._visit(node)
-                if self._is_mended(node):
+                if self.root in self._roots:
                     role = Role(RoleKind.LOCAL, self._generation, node)
                     with creating(Creation(node.scope, node.site, role)):
                         forms[node] = self._of_originals(final)
             self._original.setdefault(final, node)
         return forms
 
-    def _visit(self, node: Node) -> Node:
-        self._mended = False
-        final = super()._visit(node)
-        if self._mended:
-            self._roots.add(self._root(node))
+    def _replace(self, root: Node, rules: Iterable[AnyRule], rewrites: int) -> Node:
+        if not rewrites:
+            self._mended = False
+        final = super()._replace(root, rules, rewrites)
+        if self._mended and not rewrites:
+            self._roots.add(root)
         return final
-
-    def _root(self, node: Node) -> Node:
-        return self.interner.intern(self._with_final_inputs(node))
-
-    def _is_mended(self, node: Node) -> bool:
-        return bool(self._roots) and self._root(node) in self._roots
 
     def _of_originals(self, final: Node) -> Node:
         """Return a final form on the nodes of the graph that have its parts."""

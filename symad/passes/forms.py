@@ -26,7 +26,10 @@ _MOST_NODES = 1_000
 
 @register
 def stable_forms(
-    outputs: Sequence[Node], targets: Sequence[Node], generation: int
+    outputs: Sequence[Node],
+    targets: Sequence[Node],
+    generation: int,
+    order: Sequence[Node] | None = None,
 ) -> dict[Node, Node]:
     """Return stable forms of nodes between ``targets`` and ``outputs``, which have equal values.
 
@@ -38,6 +41,8 @@ def stable_forms(
         No formula is looked into beyond a target.
     generation : int
         The generation of the derivative, in which forms have the role of local steps.
+    order : sequence of Node, optional
+        The nodes that the outputs depend on in topological order, if they are known.
 
     Examples
     --------
@@ -47,7 +52,9 @@ def stable_forms(
     >>> stable_forms([y * y], [x], 1)
     {<log: f64[...]>: <softplus: f64[...]>}
     """
-    order, found = topological_order(outputs, stop=set(targets)), {}
+    found: dict[Node, Node] = {}
+    if order is None or any(target.inputs for target in targets):
+        order = topological_order(outputs, stop=set(targets))
 
     def find() -> str:
         from symad.passes.form_walk import forms_of  # slow to import

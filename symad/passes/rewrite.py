@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from symad.graph.graph import Graph, descend, rebuild
 from symad.graph.node import Constant, Node
 from symad.graph.op import Op
-from symad.graph.provenance import creating
+from symad.graph.provenance import Creation, creating, isolated
+from symad.graph.traverse import topological_order
 from symad.ops.shape import BroadcastTo
 from symad.passes.rule import LOOKED_AT, AnyRule, Procedure, head
 
@@ -44,7 +45,8 @@ class Rewriting(NamedTuple):
 
 Recorder = Callable[[Rewriting], None]
 Form = tuple[Any, ...]
-"""What :meth:`RuleSet.form_of` returns."""
+"""What the rules to try at a node depend on: the class of its op, whether its two inputs are the
+same, the heads of its first inputs, and the numbers of rules among these if there are constants."""
 
 
 class _Index:
@@ -102,31 +104,18 @@ class RuleSet:
             numbers = frozenset([self.rules[place].number for place in places])
             self._index = _Index(kinds, by_root, numbers)
 
-    def form_of(self, node: Node) -> Form:
-        """Return what the rules to try at a node depend on.
-
-        That is the class of its op, whether its two inputs are the same, the classes of the first
-        inputs, and the numbers of rules among constant inputs.
-        """
-        inputs = node.inputs
-        if len(inputs) == 2:  # most nodes of large graphs
-            a, b = inputs
-            heads: tuple[type, ...] = (type(a.op or a), type(b.op or b))
-            form: Form = (type(node.op), a is b, heads)
-        else:
-            heads = tuple(map(head, inputs[:LOOKED_AT]))
-            form = (type(node.op), False, heads)
-        if Constant in heads:
-            values = [x.value.item() for x in inputs if type(x) is Constant and not x.value.ndim]
-            form += tuple([value for value in values if value in self._index.numbers])
-        return form
+    def numbers_in(self, node: Node) -> tuple[Any, ...]:
+        """Return the constant inputs of a node that are numbers of rules."""
+        values = [x.value.item() for x in node.inputs if type(x) is Constant and not x.value.ndim]
+        return tuple([value for value in values if value in self._index.numbers])
 
     def of(self, form: Form) -> tuple[AnyRule, ...]:
         """Return the rules that may match nodes of a form."""
         index = self._index
         found = index.of_form.get(form)
         if found is None:
-            kind, is_twice, heads, *numbers = form
+            kind, is_twice, *heads = form
+            numbers = heads.pop() if Constant in heads else ()
             suited = index.of_kind.get(kind)
             if suited is None:
                 places = {n for base in kind.__mro__ for n in index.by_root.get(base, ())}
@@ -142,6 +131,7 @@ class RuleSet:
         return found
 
 
+@isolated
 def rewrite(
     graph: Graph, rules: RuleSet | Iterable[AnyRule], record: Recorder | None = None
 ) -> Graph:
@@ -193,156 +183,119 @@ def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     return Node(node.op, inputs, node.type, node.name, node)
 
 
-class _Interner:
-    """Finds an earlier node with the same op on the same inputs.
-
-    Operands of a commutative op count as equal in either order.  Sums of at least three terms are
-    distinguished by their order, which affects rounding.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[Any, Node] = {}
-
-    def intern(self, node: Node) -> Node:
-        """Return the first node that equals ``node``, whose inputs must be interned."""
-        op, inputs = node.op, node.inputs
-        if op is not None:
-            key: Any = (op, *inputs)
-            if len(inputs) == 2 and op.commutative and not op.order_shows:
-                first, second = inputs
-                if id(first) > id(second):
-                    key = (op, second, first)
-        elif isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
-            key = (node.type, node.value.tobytes())
-        else:
-            return node
-        known = self._known.setdefault(key, node)
-        if known is node:
-            return node
-        is_same = known.type is node.type or known.type == node.type
-        return known if is_same and _is_same_op(known.op, op) else node
+def _is_same(a: Node, b: Node) -> bool:
+    """Return whether nodes of one key agree in the type and the sign of attributes that are 0."""
+    is_same = a.type is b.type or a.type == b.type
+    return is_same and (a.op is b.op or repr(a.op) == repr(b.op))
 
 
-def _is_same_op(a: Op | None, b: Op | None) -> bool:
-    """Return whether equal ops also agree in the sign of attributes that are 0."""
-    return a is b or repr(a) == repr(b)
+_LEAF: Form = (type(None), False)
 
 
 class RewriteWalk:
-    """Rewrites nodes to their final form; :attr:`final` has that of all nodes visited so far."""
+    """Rewrites nodes to their final form.
+
+    Attributes
+    ----------
+    final : dict from Node to Node
+        The final forms of all nodes visited so far.
+    root : Node
+        The node that stands for the one visited last and all those of equal value.
+    context : Creation
+        The one context in which all nodes are made: it changes from node to node.
+    """
 
     def __init__(self, rules: RuleSet, record: Recorder | None) -> None:
         self.rules, self.record = rules, record
         self.final: dict[Node, Node] = {}
-        self.interner = _Interner()
+        self.root: Node | None = None
+        self.context = Creation()
+        self._first: dict[Any, Node] = {}
         self._met: set[type] = set()
-        self._rules_at: dict[Form, tuple[AnyRule, ...]] = {}
+        self._rules_at: dict[Form, tuple[AnyRule, ...]] = {_LEAF: ()}
 
     def over(self, graph: Graph) -> Graph:
         """Return a graph in its final form; its inputs are leaves."""
         final, visit = self.final, self._visit
         self.rules.meet(graph.kinds)
-        for node in graph.nodes:
-            if node.op is not None:
+        with creating(self.context):
+            for node in graph.nodes:
                 final[node] = visit(node)
-                continue
-            final[node] = self.interner.intern(node)
-            if final[node] is not node and self.record is not None:
-                self.record(Rewriting(SHARE, node, final[node]))
         outputs = [final[node] for node in graph.outputs]
         return Graph(outputs, graph.inputs, descend(graph, final))
 
-    def _visit(self, node: Node) -> Node:
-        """Return the final form of a node whose inputs have final forms."""
-        final = self.final
-        root = self._with_final_inputs(node)
-        same = self.interner.intern(root)
-        if same is not root:
-            if self.record is not None:
-                self.record(Rewriting(SHARE, root, same))
-            return final[same]
-        rules = self._rules_for(root)
-        new = self._apply(rules, root) if rules else None
-        if new is None:
-            final[root] = root
-            return root
-        if new in final:
-            final[root] = final[new]
-        else:
-            self._settle(root, new)
-        return final[root]
+    def _visit(self, node: Node, rewrites: int = 0) -> Node:
+        """Return the final form of a node whose inputs have final forms, made by some rewrites.
 
-    def _settle(self, root: Node, new: Node) -> None:
-        """Find the final form of a node to which a rule has been applied."""
-        final = self.final
-        follows = {root: new}  # in the end, a key has the final form of its value
-        rewrites = {root: 0, new: 1}  # how many rewrites led to a node
-        stack = [root, new]
-        while stack:
-            top = stack[-1]
-            if top in final:
-                stack.pop()
-            elif top in follows:
-                final[top] = final[follows[top]]
-            elif missing := [source for source in top.inputs if source not in final]:
-                for source in missing:
-                    rewrites.setdefault(source, rewrites[top])
-                    if source in follows:  # cyclic rules: the node stays as it is
-                        final[source] = source
-                stack += missing
-            else:
-                new, steps = self._advance(top, rewrites[top])
-                if new is top or new in follows:
-                    final[top] = new
-                else:
-                    follows[top] = new
-                    rewrites.setdefault(new, rewrites[top] + steps)
-                    stack.append(new)
-
-    def _advance(self, node: Node, rewrites: int) -> tuple[Node, int]:
-        """Share a node whose inputs are final, or apply one rule; return how many were applied."""
-        same = self.interner.intern(self._with_final_inputs(node))
-        if same is not node or node.op is None or rewrites >= _MOST_REWRITES:
-            return same, 0
-        rules = self._rules_for(node)
-        new = self._apply(rules, node) if rules else None
-        return (node, 0) if new is None else (new, 1)
-
-    def _with_final_inputs(self, node: Node) -> Node:
-        final, inputs = self.final, node.inputs
-        new: tuple[Node, ...]
-        if len(inputs) == 2:  # most nodes of large graphs
+        Operands of a commutative op count as equal in either order.  Sums of at least three terms
+        are distinguished by their order, which affects rounding.
+        """
+        final, op, inputs = self.final, node.op, node.inputs
+        key: Any
+        if op is None:
+            root, form, key = node, _LEAF, node
+            if isinstance(node, Constant) and node.value.nbytes <= _COMPARED_BYTES:
+                key = node.type, node.value.tobytes()
+        elif len(inputs) == 2:  # most nodes of large graphs
             a, b = inputs
-            new = first, second = final[a], final[b]
-            if first is a and second is b:
-                return node
+            x, y = final[a], final[b]
+            root = node if x is a and y is b else Node(op, (x, y), node.type, node.name, node)
+            form = type(op), x is y, type(x.op or x), type(y.op or y)
+            swaps = id(x) > id(y) and op.commutative and not op.order_shows
+            key = (op, y, x) if swaps else (op, x, y)
+        elif len(inputs) == 1:
+            (a,) = inputs
+            x = final[a]
+            root = node if x is a else Node(op, (x,), node.type, node.name, node)
+            form, key = (type(op), False, type(x.op or x)), (op, x)
         else:
             new = tuple([final[source] for source in inputs])
-            if all(map(is_, new, inputs)):
-                return node
-        return Node(node.op, new, node.type, node.name, node)
+            root = node if all(map(is_, new, inputs)) else Node(op, new, node.type, node.name, node)
+            form, key = (type(op), False, *map(head, new[:LOOKED_AT])), (op, *new)
+        same = self._first.setdefault(key, root)
+        if same is not root and _is_same(same, root):
+            if self.record is not None and not rewrites:
+                self.record(Rewriting(SHARE, root, same))
+            self.root = same
+            return final[same]
+        final[root] = root
+        rules = self._rules_at.get(form)
+        if rules is None:
+            rules = self._rules_for(root, form)
+        found = self._replace(root, rules, rewrites) if rules else root
+        self.root = root
+        return found
 
-    def _apply(self, rules: Iterable[AnyRule], node: Node) -> Node | None:
-        """Return the result of the first rule that applies to a node, ``None`` if none does."""
-        with creating(node):
-            for rule in rules:
-                new = rule.apply(node)
-                if new is not None and new is not node:
-                    if self.record is not None:
-                        self.record(Rewriting(rule, node, new))
-                    return new
-        return None
+    def _replace(self, root: Node, rules: Iterable[AnyRule], rewrites: int) -> Node:
+        """Return the final form of a node after the first rule that applies to it, if any does."""
+        final, context = self.final, self.context
+        context.scope, context.site, context.role = root.scope, root.site, root.role
+        for rule in rules if rewrites < _MOST_REWRITES else ():
+            new = rule.apply(root)
+            if new is not None and new is not root:
+                break
+        else:
+            return root
+        if self.record is not None:
+            self.record(Rewriting(rule, root, new))
+        if new not in final:
+            is_last = all(map(final.__contains__, new.inputs))
+            for node in (new,) if is_last else topological_order([new], stop=final):
+                if node not in final:
+                    final[node] = self._visit(node, rewrites + 1)
+        found = final[root] = final[new]
+        return found
 
-    def _rules_for(self, node: Node) -> tuple[AnyRule, ...]:
+    def _rules_for(self, node: Node, form: Form) -> tuple[AnyRule, ...]:
         """Return the rules to try at a node: those whose ops have all been met."""
-        form = self.rules.form_of(node)
+        if form[0] not in self._met:
+            self._met.add(form[0])
+            self._rules_at = {_LEAF: ()}
+            self.rules.meet(frozenset(self._met))
+        if Constant in form:
+            form = *form, self.rules.numbers_in(node)
         found = self._rules_at.get(form)
         if found is None:
-            if form[0] not in self._met:
-                self._met.add(form[0])
-                self._rules_at.clear()
-                self.rules.meet(frozenset(self._met))
-                form = self.rules.form_of(node)  # with the numbers of the rules that were met
             found = tuple([r for r in self.rules.of(form) if r.needs <= self._met])
             self._rules_at[form] = found
         return found

@@ -293,6 +293,8 @@ class Rule:
     def _is_uniform(self, nodes: list[Node], root: Node) -> bool:
         """Return whether everything is computed in one dtype, so that no precision is lost."""
         kept = [node for node in nodes if node.type is not root.type]
+        if not kept:
+            return True
         dtypes = (root.dtype, np.dtype(bool)) if self.masks else (root.dtype,)
         return all(node.dtype in dtypes for node in kept)
 
@@ -478,30 +480,42 @@ def _unify_attributes(pattern: Op, op: Op, bound: Binding) -> Binding | None:
 
 def _unify_inputs(pattern: Node, node: Node, bound: Binding) -> Iterator[Binding]:
     """Match all inputs in order, and those of a commutative op also in reverse order."""
-    orders = [node.inputs]
-    assert pattern.op is not None
-    if pattern.op.commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
-        orders.append(node.inputs[::-1])
-    for inputs in orders:
-        found, others = dict(bound), []
-        for part, source in zip(pattern.inputs, inputs, strict=True):
-            if part.op is not None:
-                others.append((part, source))
-            elif not _unify_leaf(part, source, found):
-                break
+    op, parts, inputs = pattern.op, pattern.inputs, node.inputs
+    assert op is not None
+    yield from _unify_ordered(parts, inputs, bound)
+    if op.commutative and len(inputs) == 2 and inputs[0] is not inputs[1]:
+        yield from _unify_ordered(parts, inputs[::-1], bound)
+
+
+def _unify_ordered(
+    parts: Sequence[Node], inputs: Sequence[Node], bound: Binding
+) -> Iterator[Binding]:
+    """Match inputs in order: those that the pattern says nothing more about first."""
+    found, others = dict(bound), []
+    for part, source in zip(parts, inputs, strict=True):
+        if part.op is None:
+            if not _unify_leaf(part, source, found):
+                return
+        elif type(source.op) is type(part.op) or type(source.op) is Where:
+            others.append((part, source))
         else:
-            yield from _unify_all(others, found)
+            return
+    if not others:
+        yield found
+    elif len(others) == 1:
+        yield from _unify(*others[0], found)
+    else:
+        yield from _unify_all(others, found)
 
 
 def _unify_all(pairs: Sequence[tuple[Node, Node]], bound: Binding) -> Iterator[Binding]:
     """Match the inputs of a pattern that are no leaves."""
-    if not pairs:
-        yield bound
-    elif len(pairs) == 1:
-        yield from _unify(*pairs[0], bound)
-    else:
-        for first in _unify(*pairs[0], dict(bound)):
-            yield from _unify_all(pairs[1:], first)
+    (pattern, node), *rest = pairs
+    for found in _unify(pattern, node, dict(bound)):
+        if rest:
+            yield from _unify_all(rest, found)
+        else:
+            yield found
 
 
 def _may_be(pattern: Node, given: type) -> bool:

@@ -7,7 +7,6 @@ an input that it is the last to use, if the op allows that.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, overload
@@ -248,7 +247,7 @@ class _Allocation:
     """
 
     def __init__(self, graph: Graph, given: Sequence[Node]) -> None:
-        known = set(given)
+        self._graph, known = graph, set(given)
         self.order = [node for node in frugal_order(graph) if node not in known]
         self.over: dict[Node, Node] = {}
         self.count = self._first = len(given)
@@ -268,10 +267,11 @@ class _Allocation:
         number_of = self._numbers.__getitem__
         reads = np.fromiter(map(number_of, chain.from_iterable(inputs)), np.intp, counts.sum())
         last = self._last_steps(reads, counts)
-        frees = self._assign(last[self._first :])
+        dead, dead_ends = self._assign(last[self._first :])
         registers = np.array(self._register, np.int32)
         over = self._overwrites(writer, last)
         read = registers[reads], counts.cumsum()
+        frees = registers[dead], dead_ends
         return Instructions(self.order, registers[self._first :], read, frees, over)
 
     def _last_steps(self, reads: _Numbers, counts: _Numbers) -> _Numbers:
@@ -283,30 +283,32 @@ class _Allocation:
         return last
 
     def _assign(self, last: _Numbers) -> tuple[_Numbers, _Numbers]:
-        """Assign the registers of computed values; return those that become free at each step."""
-        ends = np.bincount(last, minlength=len(last))[: len(last)].cumsum().tolist()
-        dying = (np.argsort(last, kind="stable") + self._first).tolist()
-        free, freed, freed_ends, register = list[int](), array("i"), array("l"), self._register
-        begin = 0
-        for value, end in enumerate(ends, self._first):
+        """Assign the registers of computed values; return the others that end at each step.
+
+        Of the values that a step is the last to need, the last one hands its register on.
+        """
+        counts = np.bincount(last, minlength=len(last))[: len(last)]
+        ends = counts.cumsum()
+        dying = np.argsort(last, kind="stable")[: ends[-1] if len(ends) else 0] + self._first
+        values, free, register, begin = dying.tolist(), list[int](), self._register, 0
+        for value, end in enumerate(ends.tolist(), self._first):
             if end > begin:
-                register[value] = register[dying[end - 1]]
+                register[value] = register[values[end - 1]]
                 if end > begin + 1:
-                    more = [register[dead] for dead in dying[begin : end - 1]]
-                    free += more
-                    freed.extend(more)
+                    free += [register[dead] for dead in values[begin : end - 1]]
                 begin = end
             elif free:
                 register[value] = free.pop()
             else:
                 register[value], self.count = self.count, self.count + 1
-            freed_ends.append(len(freed))
-        return np.array(freed, np.int32), np.array(freed_ends, np.intp)
+        handed_on = ends[counts > 0] - 1
+        return np.delete(dying, handed_on), np.maximum(counts - 1, 0).cumsum()
 
     def _overwrites(self, writer: _Overwriting, last: _Numbers) -> dict[int, int]:
         """Return the registers that steps may write over."""
         found = {}
-        for step, node in enumerate(self.order):
+        are_numbers = all(type_ is _NUMBER for type_ in self._graph.types())
+        for step, node in enumerate(() if are_numbers else self.order):
             if node.type is not _NUMBER:
                 dead = [source for source in node.inputs if last[self._numbers[source]] == step]
                 taken = writer.input_for(node, dead, step) if dead else None
