@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
-from symad.backends.native.lower.views import is_view
+from symad.backends.native.lower.views import is_view, root_of
 from symad.backends.native.numpy_kernel import called_ops
 from symad.backends.native.schedule import Schedule
 from symad.backends.native.segment_code import LoopCall, grouped, kernel_count
@@ -83,11 +83,21 @@ class NativePlan:
 
 def lower_parts(schedule: Schedule, is_fast: bool, threads: int) -> Lowered:
     """Return the kernel calls of all segments of a schedule."""
-    parts = schedule.parts
+    parts, kept = schedule.parts, _kept(schedule)
     return Lowered(
         schedule,
-        tuple(lower(p.nodes, is_fast, threads) if p.is_segment else None for p in parts),
+        tuple(lower(p.nodes, kept, is_fast, threads) if p.is_segment else None for p in parts),
     )
+
+
+def _kept(schedule: Schedule) -> set[Node]:
+    """Return the values that are outputs, or that other parts need than the one that has them."""
+    part_of = {node: k for k, part in enumerate(schedule.parts) for node in part.nodes}
+    kept = {root_of(node, part_of) for node in schedule.outputs}
+    for node, k in part_of.items():
+        roots = (root_of(source, part_of) for source in node.inputs)
+        kept.update(root for root in roots if part_of.get(root) != k)
+    return kept
 
 
 def make_native_plan(lowered: Lowered) -> NativePlan:

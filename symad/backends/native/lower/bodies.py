@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.kernel_call import BufferView, Shape, Views
+from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, Views
 from symad.backends.native.lower.copies import (
     Scratch,
     contiguous,
@@ -69,12 +69,15 @@ class Tools:
         Returns memory.
     compiled : callable
         Returns the code of a body.
+    scalars : callable
+        Returns the call that computes a body of few elements at once, ``None`` if there is none.
     grows : callable
         Returns whether a view is that of memory that grows.
     """
 
     scratch: Scratch
     compiled: Callable[[Graph], SegmentCode]
+    scalars: Callable[[Graph], KernelCall | None]
     grows: Callable[[BufferView], bool]
 
     def body(
@@ -335,6 +338,10 @@ def _call(node: Node, inputs: Views, outputs: Views, tools: Tools) -> list[Call]
     op = node.op
     assert isinstance(op, Custom)
     given, more = _whole(node, inputs, tools.scratch)
+    scalars = tools.scalars(op.body)
+    if scalars is not None:
+        views = [*(operand.view for operand in given), *outputs]
+        return [*more, replace(scalars, arguments=tuple(views), node=node, over=())]
     body = tools.body(tools.compiled(op.body), given, [Operand(view) for view in outputs])
     bodies = body, _copies(node, [], [], tools)
     return [*more, _loop(LoopKind.COUNTED, bodies, 1, node)]

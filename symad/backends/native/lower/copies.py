@@ -135,7 +135,7 @@ def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
 
     Elements are converted like NumPy's, if they :func:`convert <converts>`.
     """
-    if 0 in target.shape:
+    if 0 in target.shape or source == target:
         return []
     order = tuple(sorted(range(len(target.shape)), key=lambda axis: -abs(target.strides[axis])))
     source, target = source.permuted(order), target.permuted(order)
@@ -147,8 +147,8 @@ def copy(node: Node, source: BufferView, target: BufferView) -> Calls:
         words = [source, target, size * inner[0], *outer_words(outer, size)]
         work = lines * (_PER_LINE + _PER_BYTE * size * inner[0])
         return [call_of(lines_kernel(), words, node, work)]
-    if outer and source.dtype == target.dtype and inner[1:] == (0, 1):
-        return _repeats(node, source, target, outer, inner[0])
+    if source.dtype == target.dtype and inner[1:] == (0, 1):
+        return _repeats(node, source, target, outer or [(1, 0, 0)], inner[0])
     return (
         _in_turn(node, source, target, outer, inner)
         or _transposed(node, source, target, outer, inner)

@@ -7,16 +7,17 @@ supported op can be lowered for operands of any strides: unsuitable operands are
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from symad.backends.native import numpy_kernel
-from symad.backends.native.kernel_call import BufferView, Shape, contiguous_strides
+from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, contiguous_strides
 from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
-from symad.backends.native.lower.scalar_bodies import scalar_code
+from symad.backends.native.lower.joined_parts import Result, places_of_parts
+from symad.backends.native.lower.scalar_bodies import MOST_CALLED, scalar_call, scalar_code
 from symad.backends.native.lower.views import is_view, view
 from symad.backends.native.segment_code import ArrayType, Call, LoopCall, SegmentCode, blocks_of
 from symad.errors import InternalError
@@ -28,9 +29,10 @@ from symad.ops.base import PerElement
 from symad.ops.fused import Fused
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
+from symad.passes.pieces import Piece
 from symad.plan.buffer_assignment import Assignment, BufferUse, assign
 from symad.plan.storage import Storage, StorageKind
-from symad.records import dataclass
+from symad.records import dataclass, replace
 from symad.types import StructureType, TensorType
 
 
@@ -120,7 +122,11 @@ class LoweredSegment:
 
 
 def lower(
-    nodes: Sequence[Node], is_fast: bool = False, threads: int = 1, in_body: bool = False
+    nodes: Sequence[Node],
+    kept: Collection[Node],
+    is_fast: bool = False,
+    threads: int = 1,
+    in_body: bool = False,
 ) -> LoweredSegment:
     """Return the kernel calls that compute nodes, all of which must be supported.
 
@@ -128,6 +134,8 @@ def lower(
     ----------
     nodes : sequence of Node
         Inputs before users; a view among them gets its own memory.
+    kept : collection of Node
+        Those that others need.
     is_fast : bool
         Whether arithmetic on floats may be reassociated and contracted.
     threads : int
@@ -135,7 +143,7 @@ def lower(
     in_body : bool
         Whether the NumPy kernels of ops without code may be called.
     """
-    lowering = _Lowering(is_fast, threads, in_body)
+    lowering = _Lowering(is_fast, threads, in_body, places_of_parts(nodes, kept))
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)
@@ -144,8 +152,15 @@ def lower(
 class _Lowering:
     """Collects the kernel calls of one segment."""
 
-    def __init__(self, is_fast: bool, threads: int, in_body: bool) -> None:
+    def __init__(
+        self,
+        is_fast: bool,
+        threads: int,
+        in_body: bool,
+        places: Mapping[Result, tuple[Node, Piece]],
+    ) -> None:
         self._is_fast, self._threads, self._in_body = is_fast, threads, in_body
+        self._places, self._joined = places, set[int]()
         self._calls: list[Call] = []
         self._views: dict[Node, Any] = {}
         self._buffers: list[Storage | int] = []
@@ -169,8 +184,11 @@ class _Lowering:
             self._views[node] = self._views[node.inputs[0]][node.op.key]
             return
         inputs = [self.view_of(source) for source in node.inputs]
-        parts = [self._made(part) for part in _parts(node)]
-        self._calls += self._calls_of(node, inputs, parts)
+        parts = self._results(node)
+        calls = self._calls_of(node, inputs, parts)
+        if {view.block for view in parts} & self._joined:  # others write there as well
+            calls = [replace(c, over=()) if isinstance(c, KernelCall) else c for c in calls]
+        self._calls += calls
         self._views[node] = parts if isinstance(node.type, StructureType) else parts[0]
 
     def _calls_of(
@@ -178,7 +196,7 @@ class _Lowering:
     ) -> Sequence[Call]:
         assert node.op is not None
         if type(node.op) in bodies.TABLE:
-            tools = bodies.Tools(self.scratch, self._compiled, self._grows)
+            tools = bodies.Tools(self.scratch, self._compiled, self._scalars, self._grows)
             return bodies.TABLE[type(node.op)](node, inputs, parts, tools)
         if isinstance(node.op, Identity):
             return copies.copy(node, inputs[0], parts[0])
@@ -197,9 +215,33 @@ class _Lowering:
             return as_scalars
         outputs, copies = bodies.own_outputs(body)
         nodes = [*bodies.computed_nodes(body), *copies]
-        lowered = lower(nodes, self._is_fast, self._threads, in_body=True)
+        lowered = lower(nodes, outputs, self._is_fast, self._threads, in_body=True)
         self._constants += lowered.constants
         return place(lowered, body.inputs, outputs, boxes_numbers=False).code
+
+    def _scalars(self, body: Graph) -> KernelCall | None:
+        return scalar_call(body, self._is_fast, most=MOST_CALLED)
+
+    def _results(self, node: Node) -> list[BufferView]:
+        """Return memory for the results of a node; that of a join may exist before."""
+        if node in self._views:
+            return [self._views[node]]
+        if not isinstance(node.type, StructureType):
+            return [self._result(node, None, node.type)]
+        return [self._result(node, *field) for field in node.type.fields]
+
+    def _result(self, node: Node, key: Any, type_: Any) -> BufferView:
+        """Return memory for one result: its place in a join, if only that reads it."""
+        place = self._places.get((node, key))
+        if place is None:
+            return self._made(type_)
+        join, (first, end, _, _) = place
+        if join not in self._views:
+            (self._views[join],) = self._results(join)
+        whole: BufferView = self._views[join]
+        self._joined.add(whole.block)
+        axis = next(axis for axis, size in enumerate(whole.shape) if size > 1)
+        return copies.part(whole, axis, first, end - first)
 
     def _made(self, type_: TensorType) -> BufferView:
         """Return memory for a result; that of a stack whose length is not known grows."""
@@ -359,6 +401,6 @@ def _by_node(
         views = found if isinstance(found, list) else [found]
         stored[node] = [made.storages[view.block] for view in views]
         if not isinstance(found, list):
-            owner.setdefault(found.block, node)
+            owner[found.block] = node  # a join comes after its parts
     pairs = ((owner.get(new), owner.get(old)) for new, old in made.over.items())
     return stored, {new: old for new, old in pairs if new is not None and old is not None}

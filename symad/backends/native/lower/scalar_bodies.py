@@ -39,6 +39,8 @@ from symad.types import TensorType
 
 _ELEMENTS = 8
 """The most elements of an array."""
+MOST_CALLED = 16
+"""The most elements of an array in a body that is called once."""
 _OPERATIONS = 600
 """The most operations on scalars, which bounds the time to compile them."""
 _PER_OPERATION = 1.0
@@ -51,10 +53,21 @@ _Rule = Callable[[LLVMScalarBuilder, Node, list[_Elements]], _Elements]
 
 def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
     """Return the code of a body as one kernel, or ``None`` if it is too large or has no such code.
+    """
+    call = scalar_call(body, is_fast)
+    if call is None:
+        return None
+    blocks = [Storage(StorageKind.INPUT, k) for k in range(len(body.inputs))]
+    blocks += [Storage(StorageKind.OUTPUT, k) for k in range(len(body.outputs))]
+    return SegmentCode([call], blocks, (), (), {}, 0, ())
+
+
+def scalar_call(body: Graph, is_fast: bool, most: int = _ELEMENTS) -> KernelCall | None:
+    """Return the call that computes a body whose arrays have at most so many elements.
 
     Words: the addresses of the inputs, then of the outputs.
     """
-    if not has_scalar_code(body):
+    if not has_scalar_code(body, most):
         return None
 
     def written() -> Written:
@@ -65,14 +78,11 @@ def scalar_code(body: Graph, is_fast: bool) -> SegmentCode | None:
 
     effort = Effort.of_arithmetic(is_fast)
     module = stored_module(_structure_of(body, is_fast), written, "scalars", effort)
-    inputs, outputs = len(body.inputs), len(body.outputs)
-    blocks = [Storage(StorageKind.INPUT, k) for k in range(inputs)]
-    blocks += [Storage(StorageKind.OUTPUT, k) for k in range(outputs)]
+    inputs = len(body.inputs)
     views = [_view(k, node) for k, node in enumerate((*body.inputs, *body.outputs))]
     over = tuple((made, given) for made in views[inputs:] for given in views[:inputs])
-    work = _PER_OPERATION * (operations_of(body) or 0)
-    call = KernelCall(module.address("kernel"), tuple(views), module, body.outputs[0], work, over)
-    return SegmentCode([call], blocks, (), (), {}, 0, ())
+    work = _PER_OPERATION * (operations_of(body, most) or 0)
+    return KernelCall(module.address("kernel"), tuple(views), module, body.outputs[0], work, over)
 
 
 def _structure_of(body: Graph, is_fast: bool) -> Any:
@@ -100,9 +110,9 @@ def _steps_of(graph: Graph, ops: list[Op]) -> Any:
     return len(graph.inputs), steps, [number[node] for node in graph.outputs]
 
 
-def has_scalar_code(body: Graph) -> bool:
+def has_scalar_code(body: Graph, most: int = _ELEMENTS) -> bool:
     """Return whether a body is small enough for one kernel, and all its ops have such code."""
-    operations = operations_of(body)
+    operations = operations_of(body, most)
     return operations is not None and operations <= _OPERATIONS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,13 @@ def is_view(node: Node) -> bool:
         return False
     types = (node.type, node.inputs[0].type)
     return all(isinstance(type_, TensorType) and type_.is_static for type_ in types)
+
+
+def root_of(node: Node, computed: Container[Node]) -> Node:
+    """Return the node of which a node is a view, if it is not computed itself."""
+    while node not in computed and is_view(node):
+        node = node.inputs[0]
+    return node
 
 
 def view(node: Node, source: BufferView) -> BufferView | None:

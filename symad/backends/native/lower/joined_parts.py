@@ -1,0 +1,59 @@
+"""Parts of joins that are computed where the join has them, without a copy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from symad.backends.native.lower import bodies
+from symad.backends.native.lower.views import root_of
+from symad.graph.node import Node
+from symad.ops.join import Concat
+from symad.ops.structure import StructureItem
+from symad.passes.fuse import shape_of
+from symad.passes.pieces import Piece, pieces_of
+
+Result = tuple[Node, Any]
+"""A node, and the key of one of its results or ``None``."""
+
+
+def places_of_parts(
+    nodes: Sequence[Node], kept: Collection[Node]
+) -> dict[Result, tuple[Node, Piece]]:
+    """Return, for results that only a join reads, the join and which of its places they are.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        The computed nodes of a segment.
+    kept : collection of Node
+        Those that others need.
+    """
+    joins = [node for node in nodes if isinstance(node.op, Concat)]
+    if not joins:
+        return {}
+    computed = set(nodes)
+    uses = Counter(root_of(source, computed) for node in nodes for source in node.inputs)
+    return {
+        _result_of(piece.source): (join, piece)
+        for join in joins
+        for piece in _pieces(join)
+        if piece.source in computed
+        and piece.source not in kept
+        and uses[piece.source] == 1
+        and type(_result_of(piece.source)[0].op) not in bodies.TABLE
+    }
+
+
+def _pieces(join: Node) -> Sequence[Piece]:
+    """Return the pieces of a join along its first axis with several places."""
+    shape = shape_of(join)
+    axes = [axis for axis, size in enumerate(shape) if size > 1]
+    return pieces_of(join, len(shape) - axes[0]) if axes else ()
+
+
+def _result_of(node: Node) -> Result:
+    if isinstance(node.op, StructureItem):
+        return node.inputs[0], node.op.key
+    return node, None
