@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.xla.failures import failure_of
-from symad.backends.xla.forms import FORMS, is_transpose
+from symad.backends.xla.forms import FORMS
 from symad.backends.xla.translations import canonical, jax, jnp, lax, translation_of
 from symad.errors import ExportError
 from symad.graph.graph import Graph
@@ -74,7 +74,7 @@ class Interpreter:
         self._scope = scope
         self._is_checked = is_checked
         self._on_cpu = on_cpu
-        self._transposed: dict[Node, Any] = {}
+        self._first: dict[Node, Any] = {}
 
     def outputs(self, graph: Graph, values: Sequence[Any]) -> list[Any]:
         """Return the outputs of a graph for values of its inputs."""
@@ -105,8 +105,8 @@ class Interpreter:
                     known[node] = self._computed(node, arguments)
             if _is_number(known[node]):
                 numbers.add(node)
-            elif is_transpose(node):
-                self._transposed[node] = arguments[0]
+            elif arguments:
+                self._first[node] = arguments[0]
             yield node, known[node]
 
     def inside(self, body: Graph, values: Sequence[Any]) -> tuple[list[Any], Any]:
@@ -135,14 +135,17 @@ class Interpreter:
             self.failures.append(failed)
 
     def _in_best_form(self, node: Node, operands: list[Any]) -> Any:
-        """Return the value of a product or solution with transposes, ``None`` of anything else."""
+        """Return the value of a node by one of the :data:`FORMS`, ``None`` if none applies."""
         assert node.op is not None
-        form = FORMS.get(node.op.name)
-        stored = [self._transposed.get(source) for source in node.inputs]
-        if form is None or stored.count(None) == len(stored):
+        if node.op.name not in FORMS:
             return None
-        stored = [x if x is None else x.astype(y.dtype) for x, y in zip(stored, operands, strict=True)]
-        return form(operands, stored, self._on_cpu, **node.op.attributes())
+        applies, form = FORMS[node.op.name]
+        sources = [self._first.get(x) if applies(x) else None for x in node.inputs]
+        if sources.count(None) == len(sources):
+            return None
+        pairs = zip(sources, operands, strict=True)
+        sources = [x if x is None else jnp.asarray(x, y.dtype) for x, y in pairs]
+        return form(operands, sources, self._on_cpu, **node.op.attributes())
 
     def _computed(self, node: Node, arguments: list[Any]) -> Any:
         op = node.op
