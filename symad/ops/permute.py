@@ -72,6 +72,12 @@ class PermuteDims(_Permutation):
             raise ShapeError(f"{self.axes} is not an order of {ndim} axes")
         return order
 
+    @property
+    def transposes_matrices(self) -> bool:
+        """Whether the last two axes are exchanged, and no others."""
+        rank = len(self.axes)
+        return rank > 1 and self.order(rank) == (*range(rank - 2), rank - 1, rank - 2)
+
     def unknown(self) -> Shape:
         return tuple(UnknownDim() for _ in self.axes)
 

@@ -247,10 +247,7 @@ def _slot_of_multiple(node: Node) -> int | None:
 
 def _is_transposition(node: Node) -> bool:
     """Return whether the last two axes are swapped, and no others."""
-    ndim = node.ndim
-    if not isinstance(node.op, PermuteDims) or ndim is None or ndim < 2:
-        return False
-    return node.op.order(ndim) == (*range(ndim - 2), ndim - 1, ndim - 2)
+    return isinstance(node.op, PermuteDims) and node.op.transposes_matrices
 
 
 def _is_transposable(node: Node) -> bool:

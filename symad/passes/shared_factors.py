@@ -92,17 +92,12 @@ def _is_shared(matrix: Node, *right: Node) -> bool:
 def _base(matrix: Node) -> tuple[Node, bool]:
     """Return the matrix that is transposed, if it is, and whether it is."""
     op, swapped = matrix.op, False
-    while isinstance(op, MatrixTranspose) or (isinstance(op, PermuteDims) and _swaps(op)):
+    while isinstance(op, MatrixTranspose) or (
+        isinstance(op, PermuteDims) and op.transposes_matrices
+    ):
         matrix, swapped = matrix.inputs[0], not swapped
         op = matrix.op
     return matrix, swapped
-
-
-def _swaps(op: PermuteDims) -> bool:
-    """Return whether the last two axes are exchanged, and no others."""
-    rank = len(op.axes)
-    order = tuple(axis % rank for axis in op.axes)
-    return rank > 1 and order == (*range(rank - 2), rank - 1, rank - 2)
 
 
 def _by_factors(

@@ -1,6 +1,7 @@
 """What is saved comes back: the same graphs, results, pictures and bytes.
 
-``SYMAD_SAVED_GRAPHS`` sets how many random graphs are tried; the long run takes 1000.
+``SYMAD_SAVED_GRAPHS`` sets how many random graphs are tried (the long run takes 1000), and
+``SYMAD_SAVED_GRAPH`` the first seed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.support.saved import round_trip, saved
 from tests.support.wild_graphs import wild_graph
 
 GRAPHS = int(os.environ.get("SYMAD_SAVED_GRAPHS", "60"))
+FIRST_GRAPH = int(os.environ.get("SYMAD_SAVED_GRAPH", "0"))
 RULE = "cannot be saved: attribute '(reverse|forward)_rule': a function"
 
 
@@ -82,7 +84,7 @@ def test_the_op_table(name: str) -> None:
 # Random graphs
 
 
-@pytest.mark.parametrize("seed", range(GRAPHS))
+@pytest.mark.parametrize("seed", range(FIRST_GRAPH, FIRST_GRAPH + GRAPHS))
 def test_wild_graphs(seed: int) -> None:
     wild = wild_graph(seed)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symad.backends.xla.failures import failure_of
+from symad.backends.xla.forms import FORMS
 from symad.backends.xla.translations import canonical, jax, jnp, lax, translation_of
 from symad.errors import ExportError
 from symad.graph.graph import Graph
@@ -54,6 +55,8 @@ class Interpreter:
         Returns the name under which XLA keeps what it makes of a node.
     is_checked : bool
         Whether errors of values, of which JAX raises none, are looked for.
+    on_cpu : bool
+        Whether the program is for CPUs.
 
     Attributes
     ----------
@@ -63,11 +66,15 @@ class Interpreter:
         The most rows of stacks whose length is not known; ``None`` before the first graph.
     """
 
-    def __init__(self, scope: Scope | None = None, is_checked: bool = False) -> None:
+    def __init__(
+        self, scope: Scope | None = None, is_checked: bool = False, on_cpu: bool = False
+    ) -> None:
         self.failures: list[Any] = []
         self.bounds: dict[Any, int] | None = None
         self._scope = scope
         self._is_checked = is_checked
+        self._on_cpu = on_cpu
+        self._first: dict[Node, Any] = {}
 
     def outputs(self, graph: Graph, values: Sequence[Any]) -> list[Any]:
         """Return the outputs of a graph for values of its inputs."""
@@ -98,11 +105,13 @@ class Interpreter:
                     known[node] = self._computed(node, arguments)
             if _is_number(known[node]):
                 numbers.add(node)
+            elif arguments:
+                self._first[node] = arguments[0]
             yield node, known[node]
 
     def inside(self, body: Graph, values: Sequence[Any]) -> tuple[list[Any], Any]:
         """Return the outputs of a graph within, and whether it failed: ``None`` if it cannot."""
-        inner = Interpreter(self._scope, self._is_checked)
+        inner = Interpreter(self._scope, self._is_checked, self._on_cpu)
         inner.bounds = self.bounds
         outputs = inner.outputs(body, values)
         return outputs, inner.has_failed()
@@ -125,6 +134,19 @@ class Interpreter:
         if self._is_checked and failed is not None:
             self.failures.append(failed)
 
+    def _in_best_form(self, node: Node, operands: list[Any]) -> Any:
+        """Return the value of a node by one of the :data:`FORMS`, ``None`` if none applies."""
+        assert node.op is not None
+        if node.op.name not in FORMS:
+            return None
+        applies, form = FORMS[node.op.name]
+        sources = [self._first.get(x) if applies(x) else None for x in node.inputs]
+        if sources.count(None) == len(sources):
+            return None
+        pairs = zip(sources, operands, strict=True)
+        sources = [x if x is None else jnp.asarray(x, y.dtype) for x, y in pairs]
+        return form(operands, sources, self._on_cpu, **node.op.attributes())
+
     def _computed(self, node: Node, arguments: list[Any]) -> Any:
         op = node.op
         assert op is not None
@@ -138,7 +160,10 @@ class Interpreter:
         if function is None:
             raise missing(node)
         try:
-            result = function(*_promoted(node, arguments), **inner.attributes())
+            operands = _promoted(node, arguments)
+            result = self._in_best_form(node, operands)
+            if result is None:
+                result = function(*operands, **inner.attributes())
         except NotImplementedError as error:
             raise missing(node, str(error)) from None
         except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError,

@@ -11,6 +11,7 @@ import numpy as np
 from symad.backends.xla.results import DeviceState
 from symad.backends.xla.translations import jax
 from symad.errors import FeedError, GraphTypeError, did_you_mean
+from symad.graph.nested import leaves
 from symad.graph.node import Node
 from symad.records import dataclass, field
 from symad.types import StructureType, TensorType, Type
@@ -35,6 +36,13 @@ class DevicePlacement:
     parts: Mapping[str, int]
     shardings: tuple[Any, ...] | None
     state: DeviceState = field(default_factory=DeviceState)
+
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether CPUs compute."""
+        chosen: Any = next(leaves(self.shardings or ()), None)
+        devices = jax.devices() if chosen is None else chosen.device_set
+        return next(iter(devices)).platform == "cpu"
 
     def check(self, types: Sequence[Type]) -> None:
         """Check that the devices can share values of these types equally.

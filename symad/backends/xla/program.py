@@ -42,7 +42,8 @@ class XlaProgram:
         self._precision = "default" if is_fast else "highest"
         self._given = [form_of(node.type) for node in plan.graph.inputs]
         self._is_flat = not any(map(is_nested, self._given))
-        self._results = Results(plan.graph, placement.state)
+        in_memory = placement.is_on_cpu and not placement.parts
+        self._results = Results(plan.graph, placement.state, in_memory)
         nodes = placement.inputs if self._is_flat else ()
         self._parameters = [k for k, node in enumerate(nodes) if isinstance(node, Parameter)]
 
@@ -69,7 +70,7 @@ class XlaProgram:
             for k in self._parameters:
                 sharding = None if shardings is None else shardings[k]
                 flat[k] = self._placement.state.on_device(k, flat[k], sharding)
-        found = self._results.take(self.compiled(*flat), values)
+        found = self._results.take(self.compiled(*flat))
         if found is None:  # NumPy decides, and names the node and its line
             return numpy_program(make_plan(self.plan.graph))(values)
         return found
@@ -90,6 +91,7 @@ class XlaProgram:
         arrays = [(k, t.shape, t.dtype) for k, t in enumerate(types) if t.shape]
         is_list = type(outputs) is list and not any(map(is_nested, outputs))
         config, compiled, take = self._config, self.compiled, self._results.take
+        in_64_bits = self._in_64_bits
 
         def call(*values: Any, **keywords: Any) -> Any:
             kinds = tuple(map(type, values))
@@ -104,10 +106,10 @@ class XlaProgram:
                     return fallback(*values)
             try:
                 if config.jax_enable_x64:
-                    found = take(compiled(*values), values)
+                    found = take(compiled(*values))
                 else:
-                    with in_64_bits():
-                        found = take(compiled(*values), values)
+                    with in_64_bits(True):
+                        found = take(compiled(*values))
             except jax.errors.JaxRuntimeError:
                 found = None
             if found is None:  # which says what has failed
@@ -140,9 +142,9 @@ class XlaProgram:
         """JAX's compiled function: from the leaves of the inputs to what :class:`Results` takes."""
 
         def traced(*flat: Any) -> list[Any]:
-            run = Interpreter(place_of, is_checked=True)
+            run = Interpreter(place_of, is_checked=True, on_cpu=self._placement.is_on_cpu)
             outputs = self._outputs(run, flat)
-            return self._results.packed(outputs, run.has_failed())
+            return self._results.packed(outputs, run.has_failed(), flat)
 
         return jax.jit(traced, **self._shardings())
 

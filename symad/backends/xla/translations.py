@@ -641,12 +641,15 @@ def _solve(a: Any, b: Any) -> Any:
 @translates("solve_triangular")
 def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
     columns = b[:, None] if b.ndim == 1 else b
-    batch = np.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
-    a, columns = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, columns))
-    result = lax.linalg.triangular_solve(
-        a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal
-    )
+    result = triangular_solution(a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal)
     return result[..., 0] if b.ndim == 1 else result
+
+
+def triangular_solution(a: Any, b: Any, **facts: Any) -> Any:
+    """Return what LAPACK makes of a triangular matrix and a right-hand side, or stacks of them."""
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
+    return lax.linalg.triangular_solve(a, b, **facts)
 
 
 @translates("sqrtm")
