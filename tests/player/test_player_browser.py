@@ -1281,6 +1281,38 @@ def are_apart(one: list[float], other: list[float]) -> bool:
     return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
+SIZES = [(1920, 1080), (1440, 900), (1024, 768), (390, 844)]
+
+
+@cache
+def long_sum() -> Any:
+    x = sm.Variable("x")
+    return sm.play(sm.logsumexp(sm.stack([sm.sin(k * x) for k in range(30)])), [x], {x: 0.5})
+
+
+@pytest.mark.parametrize("make", [lecture, layers, tensors, long_sum])
+def test_captions_are_whole(visit: Open, make: Callable[[], Any]) -> None:
+    """The sentence and the formulas of every step fit into the strip, at every size."""
+    page = visit(make().html).page
+    for present in (False, True):
+        page.evaluate(f"player.presenter.present({str(present).lower()})")
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            cut = page.evaluate("""player.story.steps.map((step, place) => {
+                player.caption(step);
+                player.fitCaption();
+                const { scrollWidth, clientWidth, scrollHeight, clientHeight } = byId("caption");
+                return [place + 1, scrollWidth - clientWidth, scrollHeight - clientHeight];
+            }).filter(([, wide, high]) => wide > 0 || high > 0)""")
+            assert cut == [], (present, width)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_title_of_the_running_example_is_whole(visit: Open, size: tuple[int, int]) -> None:
+    page = visit(lecture().html, viewport={"width": size[0], "height": size[1]}).page
+    assert page.evaluate("byId('title').scrollWidth <= byId('title').clientWidth")
+
+
 @pytest.mark.parametrize("size", [(1440, 900), (1920, 1080)])
 def test_the_running_example_is_seen_as_a_whole(visit: Open, size: tuple[int, int]) -> None:
     """In every step, with all nodes inside of the room for pictures, and text of 14 pixels."""

@@ -3,6 +3,7 @@
 const NODE_LETTER = { e: "n", f: "p", g: "q", c: "s" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
 const PREPARED = 3; // formulas that are laid out ahead of the first, which takes long
+const FITS = [1, 0.9, 0.8, 0.7, 0.6]; // sizes of captions, relative to the usual one
 const PANNED = 80; // pixels by which a key moves the picture
 
 const [whenIdle, cancelIdle] = window.requestIdleCallback // which Safari lacks
@@ -143,6 +144,7 @@ class Player {
     byId("counter").textContent = `${target + 1} / ${this.story.length}`;
     if (target === this.story.length - 1) this.pause();
     this.scroll(); // last, because it needs a layout of all that has changed
+    this.fitCaption();
     if (this.following) this.follow();
   }
 
@@ -226,6 +228,7 @@ class Player {
   // A page in a frame may at first have no size.
   resize() {
     for (const picture of this.pictures) picture.measure();
+    this.fitCaption();
     if (this.following) this.follow();
     this.prepare();
   }
@@ -296,6 +299,18 @@ class Player {
     this.speaking = setTimeout(() => {
       byId("live").textContent = this.markup.speak(step.say, (place) => this.textOf(place)) + this.arising(step);
     }, 150);
+  }
+
+  // Puts formulas below the sentence if they are too wide beside it, and shrinks both if they are too large.
+  fitCaption() {
+    const [caption, maths] = [byId("caption"), byId("maths")];
+    const isCut = () => maths.scrollWidth > maths.clientWidth || caption.scrollHeight > caption.clientHeight;
+    const set = (fit, stacked) => {
+      caption.classList.toggle("stacked", stacked);
+      caption.style.setProperty("--fit", fit);
+    };
+    set(1, false);
+    for (const fit of FITS) if (isCut()) set(fit, true);
   }
 
   // The sentence for a step at which a value that is not finite first appears.
