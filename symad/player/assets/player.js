@@ -221,8 +221,10 @@ class Player {
   follow() {
     if (!this.picture) return;
     const { now, use } = this.story.steps[this.index];
-    const found = [...[...now, ...use].flatMap((key) => this.elements.get(key) || []), ...this.folding.current()];
-    this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
+    const drawn = (elements) => elements.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element));
+    const of = (keys) => drawn([...keys].flatMap((key) => this.elements.get(key) || []));
+    const made = of(now).filter((element) => element.matches(".node"));
+    this.picture.follow([...of([...now, ...use]), ...drawn(this.folding.current())], made);
   }
 
   // A page in a frame may at first have no size.
