@@ -137,7 +137,7 @@ def read_expression(text: str) -> Expression:
     symad.errors.ExpressionError: column 1: there is no function 'lgo'. Did you mean 'log'?
     >>> read_expression("x^2 + sin x")
     Traceback (most recent call last):
-    symad.errors.ExpressionError: column 11: invalid syntax. Did you mean 'x**2 + sin(x)'?
+    symad.errors.ExpressionError: column 11: 'x' is not expected here. Did you mean 'x**2 + sin(x)'?
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
@@ -252,11 +252,23 @@ def _parse(source: str, indent: int) -> ast.expr:
             return ast.parse(source, mode="eval").body
     except SyntaxError as error:
         column = indent + (error.offset or len(source) + 1)
-        raise ExpressionError(f"column {column}: {error.msg}") from None
+        raise ExpressionError(f"column {column}: {_in_words(error, source)}") from None
     except (RecursionError, MemoryError):
         raise ExpressionError("column 1: the expression is nested too deeply") from None
     except ValueError as error:
         raise ExpressionError(f"column 1: {error}") from None
+
+
+def _in_words(error: SyntaxError, source: str) -> str:
+    """Return what Python's parser reports, in the words of expressions."""
+    if error.msg.startswith(("invalid syntax", "expected")):
+        if not error.offset:
+            return "the expression is not complete"
+        found = re.match(r"\w+|.", source[error.offset - 1 :])
+        return f"{found[0]!r} is not expected here" if found else error.msg
+    if "literal" in error.msg and "string" not in error.msg:
+        return "this is not a number"
+    return error.msg
 
 
 def _as_node(value: Any) -> Node:

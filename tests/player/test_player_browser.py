@@ -572,7 +572,7 @@ def test_predict_then_reveal(visit: Open, html: str) -> None:
         "b5*cos(v2)": "v̄2→4 is missing",
         "v̄4·x1": "v̄2→5 is missing",
         "b2->5": "v̄2→4 is missing",
-        "3*v1": "which is not it",
+        "3*v1": "which is not right",
         "cos(": "not complete",
         "(1": "not closed",
         "v99 + 1": "“v99” is not understood",

@@ -531,6 +531,11 @@ class Player {
     else download(await picture.png(title), name);
   }
 
+  showKeys() {
+    byId("keys").showModal();
+    byId("keys-title").focus(); // or the list would be scrolled to its button, at the end
+  }
+
   toggleTheme() {
     this.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     this.showTheme();
@@ -556,7 +561,7 @@ class Player {
     click("theme", () => this.toggleTheme());
     click("save-svg", () => this.save("svg"));
     click("save-png", () => this.save("png"));
-    click("help", () => byId("keys").showModal());
+    click("help", () => this.showKeys());
     click("search", () => this.search.open());
     click("versus", () => this.comparison.open());
     click("predict", () => this.quiz.toggle());
@@ -654,7 +659,7 @@ class Player {
       d: () => this.toggleTheme(),
       s: () => this.save("svg"),
       i: () => this.save("png"),
-      "?": () => byId("keys").showModal(),
+      "?": () => this.showKeys(),
     };
   }
 
