@@ -136,7 +136,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options, rest = _parser().parse_known_args(words)
     for word in rest:
         if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
-            raise _UsageError(f"{visible(word, 40)!r} is not understood; see symad {options.command} --help")
+            help_ = f"see symad {options.command} --help"
+            raise _UsageError(f"{visible(word, 40)!r} is not understood; {help_}")
         options.values.append(word)
     return options
 

@@ -88,8 +88,12 @@ class Ledger(Tabular):
     @property
     def table(self) -> Table:
         """The stages as rows: the first one, and those that differ from the one before."""
-        later = pairwise(self.stages)
-        shown = [self.written, *(b for a, b in later if (a.forward, a.whole) != (b.forward, b.whole))]
+        shown = [self.written]
+        shown += [
+            after
+            for before, after in pairwise(self.stages)
+            if (before.forward, before.whole) != (after.forward, after.whole)
+        ]
         same = [stage.name for stage in self.stages if stage not in shown]
         unchanged = (f"Without effect here: {', '.join(same)}.",) if same else ()
         if not self.generation:
