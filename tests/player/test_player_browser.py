@@ -1310,7 +1310,8 @@ def test_captions_are_whole(visit: Open, make: Callable[[], Any]) -> None:
 
 def test_what_a_step_makes_is_readable_on_a_phone(visit: Open) -> None:
     """Even where its inputs are far away: then the picture shows only what is new."""
-    page = visit(second().html, viewport={"width": 390, "height": 844}, reduced_motion="reduce").page
+    viewport = {"width": 390, "height": 844}
+    page = visit(second().html, viewport=viewport, reduced_motion="reduce").page
     sizes = page.evaluate("""player.story.steps.map((step, place) => {
         player.go(place);
         const made = [...player.picture.svg.querySelectorAll(".node.now")];
