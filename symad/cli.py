@@ -12,8 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
+
 import symad
 from symad.errors import ExpressionError, SymadError
+from symad.visible import visible
 
 if TYPE_CHECKING:
     from symad.expression import Expression
@@ -100,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parse(argv)
         run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        with np.errstate(all="ignore"):  # the results show what is not finite
+            return run(options)
     except SystemExit:  # argparse has printed help or the version
         return 0
     except (_UsageError, ExpressionError) as error:
@@ -121,6 +125,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports its errors on one line, like all errors of the command."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace(", NAME=VALUE", "")  # which argparse believes to be required
         raise _UsageError(f"{message}; see {self.prog} --help")
 
 
@@ -131,7 +136,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options, rest = _parser().parse_known_args(words)
     for word in rest:
         if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
-            raise _UsageError(f"{word!r} is not understood; see symad {options.command} --help")
+            help_ = f"see symad {options.command} --help"
+            raise _UsageError(f"{visible(word, 40)!r} is not understood; {help_}")
         options.values.append(word)
     return options
 

@@ -137,7 +137,7 @@ def read_expression(text: str) -> Expression:
     symad.errors.ExpressionError: column 1: there is no function 'lgo'. Did you mean 'log'?
     >>> read_expression("x^2 + sin x")
     Traceback (most recent call last):
-    symad.errors.ExpressionError: column 11: invalid syntax. Did you mean 'x**2 + sin(x)'?
+    symad.errors.ExpressionError: column 11: 'x' is not expected here. Did you mean 'x**2 + sin(x)'?
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is text, not {type(text).__name__}")
@@ -213,9 +213,13 @@ def _assignments(text: str) -> list[str]:
 def read_value(name: str, text: str) -> Any:
     """Return a number or a nested list of numbers; nothing is evaluated."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         pass
+    else:
+        if math.isinf(number) and "inf" not in text.lower():
+            raise ExpressionError(f"{name}={text[:40]}: the number is too large")
+        return number
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -229,7 +233,20 @@ def read_value(name: str, text: str) -> Any:
             raise ExpressionError(
                 f"{name}={text[:40]}: a value is a number or a list such as [1, 2] or [[1], [2]]"
             )
+    if not _is_rectangular(value):
+        raise ExpressionError(f"{name}={text[:40]}: the rows of an array must have equal lengths")
     return value
+
+
+def _is_rectangular(value: Any) -> bool:
+    """Return whether all lists of the same depth have the same length."""
+    level = [value]
+    while any(isinstance(item, list) for item in level):
+        lengths = {len(item) if isinstance(item, list) else -1 for item in level}
+        if len(lengths) > 1:
+            return False
+        level = [item for row in level for item in row]
+    return True
 
 
 def _is_readable(source: str) -> bool:
@@ -252,11 +269,25 @@ def _parse(source: str, indent: int) -> ast.expr:
             return ast.parse(source, mode="eval").body
     except SyntaxError as error:
         column = indent + (error.offset or len(source) + 1)
-        raise ExpressionError(f"column {column}: {error.msg}") from None
+        raise ExpressionError(f"column {column}: {_in_words(error, source)}") from None
     except (RecursionError, MemoryError):
         raise ExpressionError("column 1: the expression is nested too deeply") from None
     except ValueError as error:
         raise ExpressionError(f"column 1: {error}") from None
+
+
+def _in_words(error: SyntaxError, source: str) -> str:
+    """Return what Python's parser reports, in the words of expressions."""
+    if error.msg.startswith(("invalid syntax", "expected")):
+        if not error.offset:
+            return "the expression is not complete"
+        found = re.match(r"\w+|.", source[error.offset - 1 :])
+        return f"{found[0]!r} is not expected here" if found else error.msg
+    if error.msg.startswith("unterminated string"):
+        return "the quotation mark is not closed"
+    if "literal" in error.msg:
+        return "this is not a number"
+    return error.msg
 
 
 def _as_node(value: Any) -> Node:

@@ -159,7 +159,12 @@ def test_draw_as_text(capsys: pytest.CaptureFixture[str]) -> None:
         (["trace", "x", "x=" + "[" * 5000], 2, "a value is a number"),
         (["trace", "x", 'x={"a": 1}'], 2, "a value is a number"),
         (["trace", "x", "x=[true]"], 2, "a value is a number"),
-        (["trace", "x", "x=[[1], [2, 3]]"], 1, "ragged"),
+        (["trace", "x", "x=[[1], [2, 3]]"], 2, "rows of an array must have equal lengths"),
+        (["backpropagation", "x*x", "x=[1, [2]]"], 2, "rows of an array must have equal lengths"),
+        (["trace", "x", "x=1e400"], 2, "the number is too large"),
+        (["trace", "x'"], 2, "column 2: the quotation mark is not closed"),
+        (["trace"], 2, "required: EXPR; see symad trace --help"),
+        (["order", "x" * 5000], 2, "x…' is not understood"),
         (["trace", "x", "--wrt", "y"], 2, "no variable 'y'"),
         (["trace", "x", "--colour"], 2, "'--colour' is not understood"),
         (["trace", "x", "x=1", "--wrt"], 2, "--wrt"),
@@ -225,6 +230,20 @@ def test_all_commands_have_examples(capsys: pytest.CaptureFixture[str]) -> None:
     help_text = capsys.readouterr().out
     assert {*re.findall(r"^    (\w+)", help_text, re.MULTILINE)} == {*EXAMPLES}
     assert {*re.findall(r"^  symad (\w+)", help_text, re.MULTILINE)} == {*EXAMPLES}
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinities_are_shown_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "x/0", "x=1"]) == 0
+    assert main(["compare", "x*x", "x=inf"]) == 0
+    assert "inf" in capsys.readouterr().out
+
+
+def test_passes_without_effect_have_no_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "x*x", "x=3"]) == 0
+    rows = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert rows[2:5] == ["as written", "specialise", "rewrite"]
+    assert rows[5].startswith("Without effect here: batch, loops")
 
 
 def test_nothing_answers_with_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:

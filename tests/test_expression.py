@@ -107,7 +107,9 @@ def test_arithmetic_means_what_python_means(text: str) -> None:
 REFUSED = {
     "": (1, "empty"),
     "   ": (1, "empty"),
-    "x +": (4, "invalid syntax"),
+    "x +": (4, "not complete"),
+    "2x": (1, "this is not a number. Did you mean '2*x'?"),
+    "f(x y)": (3, "'x' is not expected"),
     "1 + lgo(x)": (5, "Did you mean 'log'?"),
     "__import__('os').system('ls')": (1, "only a function's name"),
     "eval(x)": (1, "no function 'eval'"),
@@ -136,9 +138,9 @@ REFUSED = {
     "(lambda: 1)()": (1, "only a function's name"),
     "[x for x in y]": (1, "ListComp"),
     "(x := 1)": (2, "NamedExpr"),
-    "x = 1": (3, "invalid syntax"),
-    "x; y": (2, "invalid syntax"),
-    "import os": (1, "invalid syntax"),
+    "x = 1": (3, "'=' is not expected"),
+    "x; y": (2, "';' is not expected"),
+    "import os": (1, "is not expected"),
     "await x": (1, "Await"),
     "sum(*x)": (5, "Starred"),
     "sum(**x)": (5, "axis= and keepdims= are"),
@@ -175,7 +177,8 @@ def test_what_is_refused(text: str) -> None:
 
 def column_is_ours(reason: str) -> bool:
     """Return whether the column is ours: that of a syntax error is Python's own affair."""
-    return reason not in ("invalid syntax", "null", "surrogates", "nested", "nested too deeply")
+    words = "not expected", "null", "surrogates", "nested"
+    return not any(word in reason for word in words)
 
 
 def test_not_text() -> None:
@@ -273,7 +276,7 @@ def test_errors_say_how_formulas_on_paper_are_written(written: str, meant: str) 
 def test_nothing_is_suggested_that_cannot_be_read(text: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         read_expression(text)
-    assert "*" not in str(caught.value).split("Did you mean")[-1]
+    assert "*" not in str(caught.value).partition("Did you mean")[2]
 
 
 @given(st.text("xy2(+)^²|√-·* sincoπe,.[=", max_size=30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from symad.graph.cost import Cost, total_cost
@@ -86,15 +87,25 @@ class Ledger(Tabular):
 
     @property
     def table(self) -> Table:
-        """The stages as rows."""
+        """The stages as rows: the first one, and those that differ from the one before."""
+        shown = [self.written]
+        shown += [
+            after
+            for before, after in pairwise(self.stages)
+            if (before.forward, before.whole) != (after.forward, after.whole)
+        ]
+        same = [stage.name for stage in self.stages if stage not in shown]
+        unchanged = (f"Without effect here: {', '.join(same)}.",) if same else ()
         if not self.generation:
-            rows = [[stage.name, *_columns(stage.whole)] for stage in self.stages]
-            return Table(["stage", "nodes", "flops", "bytes"], rows, frozenset(range(1, 4)))
+            rows = [[stage.name, *_columns(stage.whole)] for stage in shown]
+            titles = ["stage", "nodes", "flops", "bytes"]
+            return Table(titles, rows, frozenset(range(1, 4)), unchanged)
         titles = ["stage"]
         for what in ("nodes", "flops", "bytes"):
             titles += [f"forward {what}", "extended"]
-        rows = list(map(_row, self.stages))
+        rows = list(map(_row, shown))
         notes = (
+            *unchanged,
             f"Value and derivatives take {self.written.factor:.2f} times the operations of the "
             f"value alone as written, and {self.final.factor:.2f} times after all passes.",
             f"The bound for one output is {self.bound}: reverse mode costs a small multiple of the "

@@ -38,6 +38,7 @@ _ABOVE = {
     r"\grave": "`", r"\check": "ˇ",
 }  # fmt: skip
 _COMBINING = {rf"\{name}": mark for mark, name in ACCENTS.items()}
+_TALL = "<mfrac", "<msqrt", "<mroot", "<munder", "<msup", "<msubsup", ' stretchy="true"'
 _THIN = 0.17
 
 
@@ -151,14 +152,18 @@ def _close(groups: list[_Group], fence: str = "") -> None:
     if group.fence is None:
         groups[-1].add(pieces[0] if len(pieces) == 1 else _Piece(f"<mrow>{_row(pieces)}</mrow>"))
         return
-    left, right = _fence(group.fence, "prefix"), _fence(fence, "postfix")
-    groups[-1].add(_Piece(f"<mrow>{left}{_row(pieces)}{right}</mrow>", "open"))
+    inside = _row(pieces)
+    grows = any(tall in inside for tall in _TALL)
+    left, right = _fence(group.fence, "prefix", grows), _fence(fence, "postfix", grows)
+    groups[-1].add(_Piece(f"<mrow>{left}{inside}{right}</mrow>", "open"))
 
 
-def _fence(token: str, form: str) -> str:
-    """Return a fence as high as its content; a point means no fence."""
+def _fence(token: str, form: str, grows: bool) -> str:
+    """Return a fence, as high as its content if it grows; a point means no fence."""
     piece = None if token == "." else _symbol(token)
-    return "" if piece is None else f'<mo form="{form}" stretchy="true">{_characters(token)}</mo>'
+    if piece is None:
+        return ""
+    return f'<mo form="{form}" stretchy="{str(grows).lower()}">{_characters(token)}</mo>'
 
 
 def _scripted(base: _Piece, side: str, script: _Piece) -> _Piece:

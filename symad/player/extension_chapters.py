@@ -15,14 +15,12 @@ from symad.drawing.fold import Box
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 from symad.notation.values import counted
-from symad.player.played_graph import equation
+from symad.player.played_graph import equation, shortened
 from symad.player.story import Chapter, StoryStep
 from symad.player.walk import GradientWalk, has_role
 
 _SEEDED, _VISITED, _SUMMED, _MULTIPLIED, _RETURNED = 1, 2, 3, 5, 7
 """Line numbers of the algorithm, as printed on the page."""
-
-_MOST_TERMS = 8  # of a sum in a caption
 
 
 class ExtensionChapters:
@@ -134,7 +132,7 @@ class ExtensionChapters:
             names = self._partial_names(visit)
             return StoryStep(
                 f"Visit {name}. Its list holds {len(names)} partial adjoints, one for each use: "
-                f"{_shortened(names, ', ', '…')}.",
+                f"{shortened(names, ', ', '…')}.",
                 show=[f"o-{here}"],
                 now=[here, f"o-{here}"],
                 use=[*map(self._id, visit.contributions), *left],
@@ -160,7 +158,7 @@ class ExtensionChapters:
         return StoryStep(
             f"{name} is used {len(names)} times, so its adjoint is a sum node: every path from "
             f"{name} to the output counts.",
-            [equation(graph.adjoint_name(adjoint), _shortened(names, " + ", r"\cdots"))],
+            [equation(graph.adjoint_name(adjoint), shortened(names, " + ", r"\cdots"))],
             show=[*self._with_steps(adjoint), self._adjoint_key(node)],
             now=[self._id(adjoint), self._adjoint_key(node)],
             use=[self._id(node), *graph.uses(graph.view.behind(adjoint)), *left],
@@ -301,10 +299,3 @@ class ExtensionChapters:
             "m": self._id(adjoint),
             "l": left,
         }
-
-
-def _shortened(names: Sequence[str], between: str, gap: str) -> str:
-    """Return the names joined; the middle of a long list is left out."""
-    if len(names) > _MOST_TERMS:
-        names = [*names[: _MOST_TERMS - 2], gap, names[-1]]
-    return between.join(names)

@@ -7,8 +7,9 @@ from typing import Any
 
 from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
+from symad.notation.formulas import Formulas
 from symad.notation.values import is_number, summarise
-from symad.player.played_graph import equation, is_finite
+from symad.player.played_graph import equation, is_finite, shortened
 from symad.player.story import Chapter, StoryStep
 from symad.player.walk import GradientWalk
 
@@ -49,9 +50,9 @@ class NumberChapters:
             if node.op is None and not isinstance(node, Variable):
                 continue
             here, value = graph.ids[node], graph.glyphs.value(place)
-            sides = [self._latex.right_sides.get(node, ""), value]
+            sides = [self._side_of(node, self._latex), value]
             if self._is_of_numbers(node):
-                sides.insert(1, values.right_sides.get(node, ""))
+                sides.insert(1, self._side_of(node, values))
             yield StoryStep(
                 f"{opening}{self._value_in_words(node, value)}",
                 [equation(self._latex.name(node), *sides)],
@@ -60,6 +61,13 @@ class NumberChapters:
                 use=graph.uses(node),
             )
             opening = ""
+
+    def _side_of(self, node: Node, formulas: Formulas) -> str:
+        """Return the formula of a node, without the middle of a long sum."""
+        if node.op is None or node.op.name != "add_n":
+            return formulas.right_sides.get(node, "")
+        names = [formulas.name(source.node) for source in self._graph.view.sources(node)]
+        return shortened(names, " + ", r"\cdots")
 
     def _value_in_words(self, node: Node, value: str) -> str:
         graph, role = self._graph, node.role

@@ -100,14 +100,15 @@ class PassesChapter:
         after = wires.find(wire)
         if not shown and not hidden and self._call(after) == call:
             return
-        result = self._view.formula(after, latex=True)
-        changed = f"{name} = {before} \\quad\\to\\quad {name} = {result}"
+        write = self._view.formula if after == wire else self._view.name
+        result = write(after, latex=True)
+        changed = mathml(f"{name} = {before}"), mathml(f"\\to\\quad {name} = {result}")
         grade = rule.grade.name.lower()
         row = self._row(rule.name, rule.equation, grade, report.name, self._key(after))
         fresh = [key for key in shown if _place(key) not in drawn]
         yield StoryStep(
             f"The rule “{rule.name}”: {self._outcome(name, wire, call)}",
-            [mathml(changed)] if result != before else (),
+            changed if result != before else (),
             show=[*shown, row],
             hide=hidden,
             now=[row, self._key(after), *fresh],

@@ -25,6 +25,7 @@ from symad.records import replace
 
 _LONGEST_NAME = 24
 _MOST_TERMS = 12  # in a table, or on a node
+_MOST_NAMES = 8  # in a caption
 
 
 class PlayedGraph:
@@ -268,3 +269,10 @@ def is_finite(value: Any) -> bool:
 def equation(*sides: str) -> str:
     """Return an equation of LaTeX sides as MathML; repeated sides are left out."""
     return mathml(" = ".join(dict.fromkeys(side for side in sides if side)))
+
+
+def shortened(names: Sequence[str], between: str, gap: str) -> str:
+    """Return the names joined; the middle of a long list is left out."""
+    if len(names) > _MOST_NAMES:
+        names = [*names[: _MOST_NAMES - 2], gap, names[-1]]
+    return between.join(names)

@@ -572,7 +572,7 @@ def test_predict_then_reveal(visit: Open, html: str) -> None:
         "b5*cos(v2)": "v̄2→4 is missing",
         "v̄4·x1": "v̄2→5 is missing",
         "b2->5": "v̄2→4 is missing",
-        "3*v1": "which is not it",
+        "3*v1": "which is not right",
         "cos(": "not complete",
         "(1": "not closed",
         "v99 + 1": "“v99” is not understood",
@@ -1279,6 +1279,50 @@ def test_nothing_is_cut_off_or_covers_another(
 
 def are_apart(one: list[float], other: list[float]) -> bool:
     return one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+SIZES = [(1920, 1080), (1440, 900), (1024, 768), (390, 844)]
+
+
+@cache
+def long_sum() -> Any:
+    x = sm.Variable("x")
+    return sm.play(sm.logsumexp(sm.stack([sm.sin(k * x) for k in range(30)])), [x], {x: 0.5})
+
+
+@pytest.mark.parametrize("make", [lecture, layers, tensors, long_sum])
+def test_captions_are_whole(visit: Open, make: Callable[[], Any]) -> None:
+    """Sentence and formulas of every step fit into the strip, or are as small as can be read."""
+    page = visit(make().html).page
+    for present in (False, True):
+        page.evaluate(f"player.presenter.present({str(present).lower()})")
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            cut = page.evaluate("""player.story.steps.map((step, place) => {
+                player.caption(step);
+                player.fitCaption();
+                const { scrollWidth, clientWidth, scrollHeight, clientHeight } = byId("caption");
+                const isCut = scrollWidth > clientWidth || scrollHeight > clientHeight;
+                return isCut ? parseFloat(getComputedStyle(byId("maths")).fontSize) : 0;
+            }).filter(Boolean)""")
+            assert set(cut) <= ({12} if width < 400 else set()), (present, width)
+
+
+def test_what_a_step_makes_is_readable_on_a_phone(visit: Open) -> None:
+    """Even where its inputs are far away: then the picture shows only what is new."""
+    viewport = {"width": 390, "height": 844}
+    page = visit(second().html, viewport=viewport, reduced_motion="reduce").page
+    sizes = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place);
+        const made = [...player.picture.svg.querySelectorAll(".node.now")];
+        return made.length === 1 ? TYPE * made[0].getScreenCTM().a : 99; })""")
+    assert min(sizes) >= 9
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_title_of_the_running_example_is_whole(visit: Open, size: tuple[int, int]) -> None:
+    page = visit(lecture().html, viewport={"width": size[0], "height": size[1]}).page
+    assert page.evaluate("byId('title').scrollWidth <= byId('title').clientWidth")
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (1920, 1080)])

@@ -157,7 +157,11 @@ function lgamma(x) {{
   if (Math.abs(x) === 1 / 0) return 1 / 0;
   if (x <= 0) {{
     if (x === Math.floor(x)) return 1 / 0;
-    if (x > -1e-17) return -Math.log(-x);
+    if (x > -30) {{  // by reflection, near a pole, two logarithms of that size would cancel
+      let product = 1;
+      while (x < 1.5) product *= x++;
+      return lgammaNearTwo(x - 2) - Math.log(Math.abs(product));
+    }}
     return Math.log(Math.PI / Math.abs(x * sinPi(-x))) - lgamma(-x);
   }}
   if (x < 0.5) return lgammaNearTwo(x) - Math.log1p(x) - Math.log(x);

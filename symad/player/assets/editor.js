@@ -1,5 +1,7 @@
 // The editor of a page that a server makes: each change opens the address of another page.
 
+const TITLES = { values: "Values of the variables", wrt: "Variables to differentiate by" };
+
 class Editor {
   constructor(player) {
     const { editor } = player.story;
@@ -8,11 +10,11 @@ class Editor {
     this.fields = {};
     const form = make("form", { id: "editor", "aria-label": "Expression" });
     form.append(this.chooser());
-    for (const [name, text, hint] of [["expression", "y =", "log(x1) + x1*x2"], ["values", "at", "x1=2 x2=5"], ["wrt", "by", "all variables"]]) {
+    for (const [name, text, hint] of [["expression", "y =", "log(x1) + x1*x2"], ["values", "at", "x1=2 x2=5"], ["wrt", "by", "all"]]) {
       const input = make("input", { type: "text", id: `edit-${name}`, placeholder: hint, autocomplete: "off", spellcheck: "false", maxlength: "4000" });
       input.value = editor[name];
       this.fields[name] = input;
-      form.append(make("label", { for: input.id, textContent: text }), input);
+      form.append(make("label", { for: input.id, textContent: text, title: TITLES[name] }), input);
     }
     form.append(make("button", { id: "build", textContent: "Build" }));
     form.append(make("p", { id: "wrong", role: "alert", textContent: editor.error }));

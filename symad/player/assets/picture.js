@@ -105,19 +105,26 @@ class Picture {
     return this.boxes.get(element);
   }
 
-  // Shows the whole picture if it is then readable; otherwise the given elements and their
-  // surroundings, at a readable size.
-  follow(elements) {
-    const { whole, size: bounds } = this;
-    const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
-    const readable = this.readable();
-    if (!elements.length || this.isReadable() || !bounds.width) return this.fit();
+  // The part of the picture around elements, and the pixels per unit at which it fills the window.
+  around(elements) {
     const boxes = elements.map((element) => this.boxOf(element));
     const left = Math.min(...boxes.map((box) => box.x)) - AROUND;
     const top = Math.min(...boxes.map((box) => box.y)) - AROUND;
     const right = Math.max(...boxes.map((box) => box.x + box.width)) + AROUND;
     const bottom = Math.max(...boxes.map((box) => box.y + box.height)) + AROUND;
-    const room = Math.min(bounds.width / (right - left), bounds.height / (bottom - top));
+    const room = Math.min(this.size.width / (right - left), this.size.height / (bottom - top));
+    return { left, top, right, bottom, room };
+  }
+
+  // Shows the whole picture if it is then readable; otherwise the given elements and their
+  // surroundings, at a readable size; only the fewer ones if the others are too far apart.
+  follow(elements, fewer) {
+    const { whole, size: bounds } = this;
+    const least = Math.min(bounds.width / whole.width, bounds.height / whole.height);
+    const readable = this.readable();
+    if (!elements.length || this.isReadable() || !bounds.width) return this.fit();
+    const all = this.around(elements);
+    const { left, top, right, bottom, room } = all.room < SMALLEST * readable && fewer.length ? this.around(fewer) : all;
     const scale = Math.max(Math.min(readable, room), least);
     const width = bounds.width / scale;
     const height = bounds.height / scale;

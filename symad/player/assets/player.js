@@ -3,6 +3,7 @@
 const NODE_LETTER = { e: "n", f: "p", g: "q", c: "s" }; // the letter in the ids of the nodes that an arrow e3_5_0 joins
 const SLOWEST = 0;
 const PREPARED = 3; // formulas that are laid out ahead of the first, which takes long
+const FITS = [1, 0.9, 0.8, 0.7, 0.6]; // sizes of captions, relative to the usual one
 const PANNED = 80; // pixels by which a key moves the picture
 
 const [whenIdle, cancelIdle] = window.requestIdleCallback // which Safari lacks
@@ -143,6 +144,7 @@ class Player {
     byId("counter").textContent = `${target + 1} / ${this.story.length}`;
     if (target === this.story.length - 1) this.pause();
     this.scroll(); // last, because it needs a layout of all that has changed
+    this.fitCaption();
     if (this.following) this.follow();
   }
 
@@ -219,13 +221,16 @@ class Player {
   follow() {
     if (!this.picture) return;
     const { now, use } = this.story.steps[this.index];
-    const found = [...[...now, ...use].flatMap((key) => this.elements.get(key) || []), ...this.folding.current()];
-    this.picture.follow(found.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element)));
+    const drawn = (elements) => elements.filter((element) => element.matches(".node, .edge") && this.picture.svg.contains(element));
+    const of = (keys) => drawn([...keys].flatMap((key) => this.elements.get(key) || []));
+    const made = of(now).filter((element) => element.matches(".node"));
+    this.picture.follow([...of([...now, ...use]), ...drawn(this.folding.current())], made);
   }
 
   // A page in a frame may at first have no size.
   resize() {
     for (const picture of this.pictures) picture.measure();
+    this.fitCaption();
     if (this.following) this.follow();
     this.prepare();
   }
@@ -296,6 +301,18 @@ class Player {
     this.speaking = setTimeout(() => {
       byId("live").textContent = this.markup.speak(step.say, (place) => this.textOf(place)) + this.arising(step);
     }, 150);
+  }
+
+  // Puts formulas below the sentence if they are too wide beside it, and shrinks both if they are too large.
+  fitCaption() {
+    const [caption, maths] = [byId("caption"), byId("maths")];
+    const isCut = () => maths.scrollWidth > maths.clientWidth || caption.scrollHeight > caption.clientHeight;
+    const set = (fit, stacked) => {
+      caption.classList.toggle("stacked", stacked);
+      caption.style.setProperty("--fit", fit);
+    };
+    set(1, false);
+    for (const fit of FITS) if (isCut()) set(fit, true);
   }
 
   // The sentence for a step at which a value that is not finite first appears.
@@ -514,6 +531,11 @@ class Player {
     else download(await picture.png(title), name);
   }
 
+  showKeys() {
+    byId("keys").showModal();
+    byId("keys-title").focus(); // or the list would be scrolled to its button, at the end
+  }
+
   toggleTheme() {
     this.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
     this.showTheme();
@@ -539,7 +561,7 @@ class Player {
     click("theme", () => this.toggleTheme());
     click("save-svg", () => this.save("svg"));
     click("save-png", () => this.save("png"));
-    click("help", () => byId("keys").showModal());
+    click("help", () => this.showKeys());
     click("search", () => this.search.open());
     click("versus", () => this.comparison.open());
     click("predict", () => this.quiz.toggle());
@@ -637,7 +659,7 @@ class Player {
       d: () => this.toggleTheme(),
       s: () => this.save("svg"),
       i: () => this.save("png"),
-      "?": () => byId("keys").showModal(),
+      "?": () => this.showKeys(),
     };
   }
 

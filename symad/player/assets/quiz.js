@@ -182,8 +182,8 @@ class Quiz {
         if (fits(mask)) return { right: false, text: this.missing(mask) };
       }
     }
-    const uses = count === 1 ? "one use, and one term" : `${count} uses, and a term for each`;
-    return { right: false, text: `That is ${formatNumber(points[0].given)}, which is not it: ${this.row.h} has ${uses}.` };
+    const uses = count === 1 ? "once, so there is one term" : `${count} times, so there are ${count} terms`;
+    return { right: false, text: `That is ${formatNumber(points[0].given)}, which is not right: ${this.row.h} is used ${uses}.` };
   }
 
   missing(mask) {
