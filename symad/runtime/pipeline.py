@@ -138,11 +138,15 @@ def _without_bodies(graph: Graph, record: Recorder, is_saved: bool = False) -> G
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
     from symad.passes.fuse import fuse
-    from symad.passes.join_windows import compute_in_windows
+    from symad.passes.pieces import JOINS
 
     assert job.backend is not None
     graph = _in_bodies(graph, lambda body: _fuse(body, job, record))
-    return fuse(compute_in_windows(graph, job.backend.supports), job.backend.supports)
+    if not graph.kinds.isdisjoint(JOINS):
+        from symad.passes.join_windows import compute_in_windows
+
+        graph = compute_in_windows(graph, job.backend.supports)
+    return fuse(graph, job.backend.supports)
 
 
 def _of(module: str, *names: str) -> Callable[[Graph, Job, Recorder], Graph]:

@@ -11,7 +11,7 @@ import pytest
 import symad as sm
 from symad.errors import EvaluationError
 from symad.ops.permute import PermuteDims
-from symad.passes.shared_factors import _swaps, share_factors
+from symad.passes.shared_factors import share_factors
 
 Array = np.ndarray[Any, Any]
 SIZE = 20
@@ -147,7 +147,7 @@ def test_only_an_exchange_of_the_last_two_axes_is_a_transpose() -> None:
         x = np.zeros((2, 3, 4, 5)[:rank])
         for axes in itertools.permutations(range(rank)):
             exchanged = rank > 1 and x.transpose(axes).shape == x.swapaxes(-1, -2).shape
-            assert _swaps(PermuteDims(axes)) == exchanged
+            assert PermuteDims(axes).transposes_matrices == exchanged
 
 
 @pytest.mark.parametrize("size", [4, SIZE])

@@ -27,6 +27,7 @@ from symad.graph.op import Op
 from symad.ops.adjoint import Identity
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
+from symad.ops.join import Concat
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
 from symad.passes.pieces import Piece
@@ -143,7 +144,9 @@ def lower(
     in_body : bool
         Whether the NumPy kernels of ops without code may be called.
     """
-    lowering = _Lowering(is_fast, threads, in_body, places_of_parts(nodes, kept))
+    joins = [node for node in nodes if isinstance(node.op, Concat)]
+    places = places_of_parts(joins, nodes, kept) if joins else {}
+    lowering = _Lowering(is_fast, threads, in_body, places)
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)

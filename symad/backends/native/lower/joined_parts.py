@@ -9,7 +9,6 @@ from typing import Any
 from symad.backends.native.lower import bodies
 from symad.backends.native.lower.views import root_of
 from symad.graph.node import Node
-from symad.ops.join import Concat
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
 from symad.passes.pieces import Piece, pieces_of
@@ -19,20 +18,17 @@ Result = tuple[Node, Any]
 
 
 def places_of_parts(
-    nodes: Sequence[Node], kept: Collection[Node]
+    joins: Sequence[Node], nodes: Sequence[Node], kept: Collection[Node]
 ) -> dict[Result, tuple[Node, Piece]]:
     """Return, for results that only a join reads, the join and which of its places they are.
 
     Parameters
     ----------
-    nodes : sequence of Node
-        The computed nodes of a segment.
+    joins, nodes : sequence of Node
+        The joins among the computed nodes of a segment, and all of these.
     kept : collection of Node
         Those that others need.
     """
-    joins = [node for node in nodes if isinstance(node.op, Concat)]
-    if not joins:
-        return {}
     computed = set(nodes)
     uses = Counter(root_of(source, computed) for node in nodes for source in node.inputs)
     return {
