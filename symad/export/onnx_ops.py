@@ -19,7 +19,8 @@ Axis = Any
 
 
 TABLE |= dict.fromkeys(
-    ("identity", "after", "square_axes", "sized_axis", "stop_gradient"), lambda b, x, *_, **__: x
+    ("identity", "after", "square_axes", "sized_axis", "stop_gradient", "unit_length"),
+    lambda b, x, *_, **__: x,
 )
 TABLE |= {
     "ones_like": lambda b, x: b.expand_like(b.constant(1, x.dtype), x),

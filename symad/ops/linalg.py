@@ -26,6 +26,7 @@ from symad.ops.comparison import equal, not_equal, where
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
 from symad.ops.factorisation import svdvals
+from symad.ops.nn import Normalized
 from symad.ops.permute import matrix_transpose, moveaxis
 from symad.ops.reduce import Axis, Reduction, as_axis
 from symad.ops.reduce import sum as sum_of
@@ -117,7 +118,7 @@ class EuclideanNorm(Reduction):
     )
 
     def chain(self, v: Node, y: Node, x: Node) -> Node:
-        return v * direction(x, y)
+        return v * apply(UnitLength(self.axis), direction(x, y))
 
     def decompose(self, *inputs: Node) -> Node | None:
         dtype = float_dtype(inputs[0].dtype)
@@ -132,6 +133,47 @@ class EuclideanNorm(Reduction):
         root = cast(where(is_plain, call("sqrt", total), scaled), dtype)
         (type_,) = tensor_types(self.infer(inputs[0].type))
         return root if self.keepdims else call("reshape", root, type_.shape)
+
+
+class UnitLength(Normalized):
+    """d as it is, which has length 1 along ``axis``, as x/y has where y is the norm of x.
+
+    Its tangents v are perpendicular to it.  So where one d_m is near ±1, v_m = -Σ_{j≠m} v_j d_j/d_m,
+    which is exact where v_m is the difference of nearly equal numbers.  The transpose of this map
+    subtracts from an adjoint the multiple of d that leaves 0 at d_m.
+    """
+
+    name = "unit_length"
+    is_view = finite_slopes = True
+    numpy = staticmethod(lambda d, axis: d)
+    latex = text = "{0}"
+    samples = (
+        Sample(lambda x: _over_norm(x, None), [reals(3)], lambda x: x / np.linalg.norm(x)),
+        Sample(lambda x: _over_norm(x, 1), [reals(2, 3)],
+               lambda x: x / np.linalg.norm(x, axis=1, keepdims=True), label="axis"),
+        Sample(lambda x: _over_norm(x, 0), [reals(1)], np.sign, label="one element"),
+        Sample(lambda x: _over_norm(x, None), [reals()], np.sign, label="scalar"),
+    )  # fmt: skip
+
+    def flops(self, result: Any, *types: Any) -> int:
+        return 0
+
+    def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
+        is_large = out * out > 0.5
+        multiple = sum_of(where(is_large, adjoint / out, 0), self.axis, keepdims=True)
+        return where(is_large, 0, adjoint - multiple * out)
+
+    def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
+        is_large = out * out > 0.5
+        others = sum_of(where(is_large, 0, tangent * out), self.axis, keepdims=True)
+        return where(is_large, -others / out, tangent)
+
+    def specialise(self, *inputs: Node) -> Node | None:
+        return inputs[0]
+
+
+def _over_norm(x: Node, axis: Axis) -> Node:
+    return apply(UnitLength(axis), x / norm(x, axis=axis, keepdims=True))
 
 
 @explained

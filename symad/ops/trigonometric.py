@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from symad.graph.cost import ELEMENTARY
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
 from symad.graph.sample import Sample, fixed, reals, special_points
 from symad.graph.scalar import ScalarBuilder, Value
 from symad.ops.arithmetic import direction, sqrt
-from symad.ops.base import Binary, Unary, float_dtype, register
+from symad.ops.base import Binary, Elementwise, Unary, float_dtype, register
 from symad.ops.domains import overflows
 
 _EDGES = fixed([0.0, -0.0, np.inf, -np.inf, np.nan])
@@ -278,8 +278,8 @@ class Hypot(Binary):
     latex = r"\sqrt{{{0}^2 + {1}^2}}"
     commutative = True
     chain = (
-        lambda v, r, x, y: v * direction(x, r),
-        lambda v, r, x, y: v * direction(y, r),
+        lambda v, r, x, y: v * hypot_slope(x, r, y),
+        lambda v, r, x, y: v * hypot_slope(y, r, x),
     )
     samples = (
         Sample(
@@ -292,6 +292,48 @@ class Hypot(Binary):
             lambda x, y: np.array([0.0, 3.0, np.inf, np.nan, np.inf]),
         ),
     )  # fmt: skip
+
+
+class HypotSlope(Elementwise):
+    """c = x/r for r = √(x² + y²), but 0 where r is 0: the slope of :class:`Hypot` along x.
+
+    With s = y/r, the slope along y, dc/dx = s²/r and dc/dy = -c s/r: unlike (1 - c²)/r, these have
+    all digits where y is small.  They are NaN where r is 0.
+    """
+
+    name = "hypot_slope"
+    numpy = staticmethod(lambda x, r, y: direction.numpy(x, r))
+    latex = direction.latex
+    precedence = direction.precedence
+    chain = (
+        lambda v, c, x, r, y: v * (hypot_slope(y, r, x) * (hypot_slope(y, r, x) / r)),
+        None,
+        lambda v, c, x, r, y: -(v * (c * (hypot_slope(y, r, x) / r))),
+    )
+    samples = (
+        Sample(lambda x, y: hypot_slope(x, hypot(x, y), y), [reals(3, 1, low=0.3), reals(2)],
+               lambda x, y: x / np.sqrt(x * x + y * y)),
+        special_points(
+            lambda x, y: hypot_slope(x, hypot(x, y), y),
+            [fixed([0.0, 1.0, -40.0, np.nan]), fixed([0.0, 0.0, 30.0, 1.0])],
+            lambda x, y: np.array([0.0, 1.0, -0.8, np.nan]),
+        ),
+    )  # fmt: skip
+
+    def __call__(self, *operands: Node) -> Node:
+        return apply(self, *operands)
+
+    def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+        return direction.result_dtype(*dtypes[:2])
+
+    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
+        return direction.scalar(builder, *inputs[:2])
+
+    def reads(self, slot: int) -> bool:
+        return slot < 2
+
+    def decompose(self, *inputs: Node) -> Node | None:
+        return direction(*inputs[:2])
 
 
 class Sinh(Unary):
@@ -600,6 +642,7 @@ acos: Unary = register(Acos())
 atan: Unary = register(Atan())
 atan2: Binary = register(Atan2())
 hypot: Binary = register(Hypot())
+hypot_slope: HypotSlope = HypotSlope()
 sinh: Unary = register(Sinh())
 cosh: Unary = register(Cosh())
 tanh: Unary = register(Tanh())

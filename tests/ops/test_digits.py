@@ -303,6 +303,64 @@ def test_float16_is_added_up_in_float32(backend: str) -> None:
         np.testing.assert_allclose(value.astype("float64"), exact, rtol=6e-3, atol=1e-3)
 
 
+LENGTHS: dict[str, Callable[[Any], Any]] = {
+    "norm": sm.linalg.norm,
+    "hypot": lambda x: sm.hypot(x[0], x[1]),
+    "root of a sum": lambda x: sm.sqrt(sm.sum(x**2)),
+}
+
+
+@for_each_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LENGTHS)
+def test_derivatives_of_lengths(name: str, dtype: str, backend: str) -> None:
+    """Up to the third, in all modes, for operands of sizes that differ by up to 10¹⁶."""
+    size = 2 if name == "hypot" else 3
+    x = sm.Variable("x", shape=(size,), dtype=dtype)
+    slope = sm.gradients(LENGTHS[name](x), x)
+    curvatures = [sm.jacobian(slope, x, mode=mode) for mode in ("forward", "reverse")]
+    thirds = [sm.jacobian(y, x, mode=mode) for y in curvatures for mode in ("forward", "reverse")]
+    f = sm.compile([x], [slope, *curvatures, *thirds], backend=backend)
+    for ratio in (1e-8, 1e-6, 1e-4, 1e-2, 0.5, 1, 2, 1e2, 1e4, 1e6, 1e8):
+        at = np.array([1.3, 0.6 * ratio, -0.3 * ratio][:size], dtype)
+        for found in f(at):
+            for place in np.ndindex(found.shape):
+                exact = slope_of_length(at, place)
+                assert units_off(found[place], exact, dtype) < 20, (ratio, place)
+
+
+@for_each_backend
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LENGTHS)
+def test_curvatures_of_lengths_where_operands_are_equal(
+    name: str, dtype: str, backend: str
+) -> None:
+    """Rounded, the squares of both parts of a direction may be more than a half."""
+    x = sm.Variable("x", shape=(3,), dtype=dtype)
+    y = LENGTHS[name](x[:2])
+    f = sm.compile([x], sm.jacobian(sm.gradients(y, x), x)[:2, :2], backend=backend)
+    for size in np.linspace(0.5, 7, 200):
+        at = np.array([size, -size, 0], dtype)
+        exact = float(slope_of_length(at[:2], (0, 0)))
+        np.testing.assert_allclose(f(at), exact * np.ones((2, 2)), rtol=10 * np.finfo(dtype).eps)
+
+
+def slope_of_length(at: Any, axes: Any) -> Any:
+    """Return a derivative of the norm along these axes."""
+    with mpmath.workdps(60):
+        x = [mpmath.mpf(float(part)) for part in at]
+        r = mpmath.sqrt(mpmath.fdot(x, x))
+        d = [part / r for part in x]
+        if len(axes) == 1:
+            return d[axes[0]]
+        i, j, *rest = axes
+        if not rest:
+            return ((i == j) - d[i] * d[j]) / r
+        (k,) = rest
+        pairs = (i == j) * d[k] + (i == k) * d[j] + (j == k) * d[i]
+        return (3 * d[i] * d[j] * d[k] - pairs) / r**2
+
+
 @for_each_backend
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("name", ["norm", "hypot", "std"])

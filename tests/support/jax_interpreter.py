@@ -129,17 +129,34 @@ def _softmax(x: Any, axis: Any) -> Any:
 
 @_softmax.defjvp
 def _softmax_tangent(axis: Any, primals: Any, tangents: Any) -> Any:
+    y = _softmax(*primals, axis)
+    return y, y * _less_mean(*tangents, y, axis)
+
+
+def _less_mean(v: Any, p: Any, axis: Any) -> Any:
+    """Return v - sum(v p); the v of the largest p is subtracted first."""
     total = partial(jnp.sum, axis=axis, keepdims=True)
-    y, (v,) = _softmax(*primals, axis), tangents
-    is_largest = y == jnp.max(y, axis=axis, keepdims=True, initial=0)
+    is_largest = p == jnp.max(p, axis=axis, keepdims=True, initial=0)
     v = v - total(jnp.where(is_largest, v, 0)) / total(is_largest)
-    return y, y * (v - total(v * y))
+    return v - total(v * p)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _log_softmax(x: Any, axis: Any) -> Any:
+    """JAX's own derivative loses its digits as that of softmax does."""
+    return jax.nn.log_softmax(x, axis=axis)
+
+
+@_log_softmax.defjvp
+def _log_softmax_tangent(axis: Any, primals: Any, tangents: Any) -> Any:
+    return _log_softmax(*primals, axis), _less_mean(*tangents, _softmax(*primals, axis), axis)
 
 
 TABLE.update(
     {
         "sigmoid": lambda x: _sigmoid(floating(x)),
         "softmax": lambda x, axis: _softmax(floating(x), axis),
+        "log_softmax": lambda x, axis: _log_softmax(floating(x), axis),
         "tanh_slope": lambda x: _tanh_slope(floating(x)),
         "logsumexp_slope": lambda x, axis: jax.nn.softmax(x, axis=axis),
         "tanh": lambda x: _tanh(floating(x)),

@@ -134,6 +134,7 @@ TABLE |= {
     "identity": lambda x: x,
     "after": lambda x, earlier: x,
     "square_axes": lambda x, **_: x,
+    "unit_length": lambda d, axis: d,
     "sized_axis": lambda x, **_: x,
     "stop_gradient": lambda x: lax.stop_gradient(x),
     "cast": lambda x, dtype: jnp.asarray(x).astype(canonical(dtype)),
@@ -169,6 +170,7 @@ TABLE |= {
         x ** (c - 1) * (1 + c * jnp.log(x)),
     ),
     "direction": lambda x, y: jnp.where(y == 0, 0, x / y),
+    "hypot_slope": lambda x, r, y: jnp.where(r == 0, 0, x / r),
     "one_minus_square": lambda x: (1 - x) * (1 + x),
     "log1mexp": lambda x: jnp.where(
         x > -math.log(2), jnp.log(-jnp.expm1(x)), jnp.log1p(-jnp.exp(x))
