@@ -135,6 +135,10 @@ class EuclideanNorm(Reduction):
         return root if self.keepdims else call("reshape", root, type_.shape)
 
 
+_MOST_OF_IT = 0.75
+"""Of the sum of squares, 1: rounding apart, only one of them is more."""
+
+
 class UnitLength(Normalized):
     """d as it is, which has length 1 along ``axis``, as x/y has where y is the norm of x.
 
@@ -159,12 +163,12 @@ class UnitLength(Normalized):
         return 0
 
     def reverse(self, slot: int, adjoint: Node, out: Node, *inputs: Node) -> Node | None:
-        is_large = out * out > 0.5
+        is_large = out * out > _MOST_OF_IT
         multiple = sum_of(where(is_large, adjoint / out, 0), self.axis, keepdims=True)
         return where(is_large, 0, adjoint - multiple * out)
 
     def forward(self, slot: int, tangent: Node, out: Node, *inputs: Node) -> Node | None:
-        is_large = out * out > 0.5
+        is_large = out * out > _MOST_OF_IT
         others = sum_of(where(is_large, 0, tangent * out), self.axis, keepdims=True)
         return where(is_large, -others / out, tangent)
 
