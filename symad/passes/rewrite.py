@@ -184,6 +184,7 @@ def _is_same(a: Node, b: Node) -> bool:
     return is_same and (a.op is b.op or repr(a.op) == repr(b.op))
 
 
+_new_rewriting = tuple.__new__  # twice as fast as calling the class
 _LEAF: Form = (type(None), False)
 
 
@@ -250,7 +251,7 @@ class RewriteWalk:
         same = self._first.setdefault(key, root)
         if same is not root and _is_same(same, root):
             if self.record is not None and not rewrites:
-                self.record(Rewriting(SHARE, root, same))
+                self.record(_new_rewriting(Rewriting, (SHARE, root, same)))
             self.root = same
             return final[same]
         final[root] = root
@@ -272,7 +273,7 @@ class RewriteWalk:
         else:
             return root
         if self.record is not None:
-            self.record(Rewriting(rule, root, new))
+            self.record(_new_rewriting(Rewriting, (rule, root, new)))
         if new not in final:
             is_last = all(map(final.__contains__, new.inputs))
             for node in (new,) if is_last else topological_order([new], stop=final):

@@ -76,21 +76,25 @@ def _is_integer(node: Node) -> bool:
 
 
 def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
-    assert node.op is not None
-    if isinstance(node.op, WithBody):
-        return _specialise_body(node, node.op, inputs)
+    op = node.op
+    assert op is not None
+    if isinstance(op, WithBody):
+        return _specialise_body(node, op, inputs)
+    simpler = None if type(op).specialise is Op.specialise else _simpler(node, op, inputs)
+    return _fold_integers(replace_inputs(node, inputs) if simpler is None else simpler)
+
+
+def _simpler(node: Node, op: Op, inputs: tuple[Node, ...]) -> Node | None:
+    """Return what an op makes of inputs whose shapes are known."""
     try:
-        with reporting(node.op.name, *inputs):
-            simpler = node.op.specialise(*inputs)
+        with reporting(op.name, *inputs):
+            return op.specialise(*inputs)
     except SymadError:
-        infer_type(node.op, inputs)  # raises the same error with the types of all inputs
+        infer_type(op, inputs)  # raises the same error with the types of all inputs
         raise
     except MemoryError as error:
-        what = f"{node.op.name} failed: {type(error).__name__}: {error}"
+        what = f"{op.name} failed: {type(error).__name__}: {error}"
         raise EvaluationError(what, where=node.site.describe()) from error
-    if simpler is None:
-        simpler = replace_inputs(node, inputs)
-    return _fold_integers(simpler)
 
 
 def _specialise_body(node: Node, op: WithBody, inputs: tuple[Node, ...]) -> Node:
