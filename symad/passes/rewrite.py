@@ -166,8 +166,7 @@ def closed(graph: Graph) -> Graph:
     leaves: dict[Node, Node] = {}
     for node in graph.inputs:
         if node.op is not None or isinstance(node, Constant):
-            with creating(node):
-                leaves[node] = Node(None, (), node.type, node.label)
+            leaves[node] = Node(None, (), node.type, node.label, node)
     return rebuild(graph, with_inputs, leaves) if leaves else graph
 
 

@@ -15,7 +15,6 @@ from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter, infer_type, reporting
 from symad.graph.op import Op
-from symad.graph.provenance import creating
 from symad.ops.base import register
 from symad.ops.body import WithBody
 from symad.types import TensorType, Type
@@ -55,8 +54,7 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
     for node, type_ in zip(graph.inputs, types, strict=True):
         if node.type == type_ or isinstance(node, Parameter):
             continue
-        with creating(node):
-            fed[node] = Node(None, (), type_, node.label)
+        fed[node] = Node(None, (), type_, node.label, node)
     if not fed and not any(map(_may_change, graph.kinds)):
         kinds = {id(node.type): node for node in graph.nodes if node.op is not None}
         if not any(map(_is_integer, kinds.values())):
