@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from symad.autodiff.activity import Forms
 from symad.autodiff.conditions import (
@@ -33,15 +33,13 @@ from symad.ops.structure import (
     item_or_none,
     structure_item,
 )
-from symad.records import dataclass
 from symad.types import Shape, StructureType
 
 Activity: TypeAlias = "Formula | dict[Any, Activity]"
 """Where an adjoint can differ from 0; for the adjoint of a structure, item by item."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """Known facts about an adjoint or a tangent v.
 
     Attributes

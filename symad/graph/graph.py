@@ -238,15 +238,16 @@ def rebuild(
         New nodes for inputs of the graph.
     """
     new: dict[Node, Node] = dict(replaced or {})
-    given = set(graph.inputs)
-    for node in graph.nodes:
-        if node in new:
-            continue
-        if node.op is None or node in given:
-            new[node] = node
-            continue
-        with creating(node):
-            new[node] = visit(node, tuple([new[source] for source in node.inputs]))
+    given, context = set(graph.inputs), Creation()
+    with creating(context):
+        for node in graph.nodes:
+            if node in new:
+                continue
+            if node.op is None or node in given:
+                new[node] = node
+                continue
+            context.scope, context.site, context.role = node.scope, node.site, node.role
+            new[node] = visit(node, tuple(map(new.__getitem__, node.inputs)))
     inputs = tuple([new.get(node, node) for node in graph.inputs])
     return Graph([new[node] for node in graph.outputs], inputs, descend(graph, new))
 

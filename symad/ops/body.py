@@ -17,7 +17,7 @@ from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
 from symad.graph.op import Op
 from symad.graph.operators import FUNCTIONS
-from symad.graph.provenance import creating, current_creation, isolated, tracing
+from symad.graph.provenance import creating, current_creation, tracing
 from symad.graph.traverse import topological_order
 from symad.ops.structure import MakeStructure, is_structure, structure, structure_item
 from symad.records import cached_property
@@ -196,11 +196,9 @@ def own_generation(node: Node) -> int:
     return inside if node.role is None else max(inside, node.role.generation)
 
 
-@isolated
 def placeholder(like: Node, type_: Type | None = None) -> Node:
     """Return a leaf that represents ``like`` inside a body."""
-    with creating(like):
-        return Node(None, (), like.type if type_ is None else type_, like.label)
+    return Node(None, (), like.type if type_ is None else type_, like.label, like)
 
 
 def results_of(out: Node) -> list[Node]:

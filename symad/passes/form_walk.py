@@ -59,8 +59,7 @@ class _Forms(RewriteWalk):
         forms: dict[Node, Node] = {}
         for node in order:
             if node in targets:  # also a constant is unknown to rules here
-                with creating(node):
-                    final = self.final[node] = Node(None, (), node.type, node.label)
+                final = self.final[node] = Node(None, (), node.type, node.label, node)
             else:
                 final = self.final[node] = self._visit(node)
                 if self.root in self._roots:

@@ -356,6 +356,8 @@ class _Grouping:
 
 def _joint_form(groups: Sequence[Group]) -> Form | None:
     """Return space and split of ``groups`` merged into one, if that is possible."""
+    if len(groups) == 1:
+        return groups[0].space, groups[0].split
     widest = max(groups, key=lambda group: (math.prod(group.space), group.split is not None))
     for group in groups:
         same = group.space == widest.space and group.split in (None, widest.split)
@@ -469,8 +471,7 @@ def _fused_nodes(
     op = Fused(body, group.space, group.split)
     inputs = tuple(resolve(node) for node in taken)
     last = made[-1]
-    with creating(last):
-        whole = Node(op, inputs, op.infer(), last.name if len(made) == 1 else None)
+    whole = Node(op, inputs, op.infer(), last.name if len(made) == 1 else None, last)
     found = {node: new[node] for node in members}
     if len(made) == 1:
         return found | {last: whole}

@@ -15,7 +15,6 @@ from symad.errors import EvaluationError, SymadError
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, Parameter, infer_type, reporting
 from symad.graph.op import Op
-from symad.graph.provenance import creating
 from symad.ops.base import register
 from symad.ops.body import WithBody
 from symad.types import TensorType, Type
@@ -55,8 +54,7 @@ def specialise(graph: Graph, types: Sequence[Type]) -> Graph:
     for node, type_ in zip(graph.inputs, types, strict=True):
         if node.type == type_ or isinstance(node, Parameter):
             continue
-        with creating(node):
-            fed[node] = Node(None, (), type_, node.label)
+        fed[node] = Node(None, (), type_, node.label, node)
     if not fed and not any(map(_may_change, graph.kinds)):
         kinds = {id(node.type): node for node in graph.nodes if node.op is not None}
         if not any(map(_is_integer, kinds.values())):
@@ -76,21 +74,25 @@ def _is_integer(node: Node) -> bool:
 
 
 def _specialise_node(node: Node, inputs: tuple[Node, ...]) -> Node:
-    assert node.op is not None
-    if isinstance(node.op, WithBody):
-        return _specialise_body(node, node.op, inputs)
+    op = node.op
+    assert op is not None
+    if isinstance(op, WithBody):
+        return _specialise_body(node, op, inputs)
+    simpler = None if type(op).specialise is Op.specialise else _simpler(node, op, inputs)
+    return _fold_integers(replace_inputs(node, inputs) if simpler is None else simpler)
+
+
+def _simpler(node: Node, op: Op, inputs: tuple[Node, ...]) -> Node | None:
+    """Return what an op makes of inputs whose shapes are known."""
     try:
-        with reporting(node.op.name, *inputs):
-            simpler = node.op.specialise(*inputs)
+        with reporting(op.name, *inputs):
+            return op.specialise(*inputs)
     except SymadError:
-        infer_type(node.op, inputs)  # raises the same error with the types of all inputs
+        infer_type(op, inputs)  # raises the same error with the types of all inputs
         raise
     except MemoryError as error:
-        what = f"{node.op.name} failed: {type(error).__name__}: {error}"
+        what = f"{op.name} failed: {type(error).__name__}: {error}"
         raise EvaluationError(what, where=node.site.describe()) from error
-    if simpler is None:
-        simpler = replace_inputs(node, inputs)
-    return _fold_integers(simpler)
 
 
 def _specialise_body(node: Node, op: WithBody, inputs: tuple[Node, ...]) -> Node:

@@ -23,9 +23,10 @@ from symad.backends.base import (
     Program,
     Settings,
 )
+from symad.errors import FeedError
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
-from symad.graph.nested import leaves, rebuild
+from symad.graph.nested import leaves, matching_leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.records import cached_property, replace
 from symad.runtime.inputs import Binding, accept, type_of
@@ -46,6 +47,8 @@ Maker = Callable[[CompileRequest, Callable[[], Made]], Made]
 
 _CACHED_PROGRAMS = 64
 """The most input signatures for which one function keeps a program."""
+_COPIED_BYTES = 1 << 14
+"""The most bytes in ``out`` for which results are copied there: larger ones are written there."""
 _MOST_SIZES = 8
 """The length of the longest vector that is a shape."""
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
@@ -342,8 +345,15 @@ class Function:
             else:
                 type(self).__call__ = call  # type: ignore[method-assign]
 
-    def _call(self, *args: Any, **keywords: Any) -> Any:
-        return Function.__call__(self, *args, **keywords)
+    def _call(self, *args: Any, out: Any = None, **keywords: Any) -> Any:
+        """Take a call that a native function does not; it may still compute what is copied."""
+        if out is not None and not (self.updates or self._binding.takes_out):
+            targets = Targets(out, self.outputs, [node.type for node in self.graph.outputs])
+            if targets.nbytes <= _COPIED_BYTES:
+                results = matching_leaves(self.outputs, self(*args, **keywords), "", FeedError)
+                targets.check(results)
+                return rebuild(self.outputs, iter(targets.fill(results)))
+        return Function.__call__(self, *args, out=out, **keywords)
 
     def _by_values(self, *values: Any) -> Any:
         """Return what a native function returns for these values, where it cannot take them."""

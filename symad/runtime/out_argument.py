@@ -46,6 +46,11 @@ class Targets:
         if len(self._arrays) > 1:
             _check_overlaps([(self._paths[i], target) for i, target in self._arrays.items()])
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all targets."""
+        return sum([target.nbytes for target in self._arrays.values()])
+
     @cached_property
     def _paths(self) -> list[str]:
         """Return how the array for each output is written, for messages."""
@@ -72,9 +77,9 @@ class Targets:
     def check(self, results: Sequence[Any]) -> None:
         """Check the shapes of results that were not known before the call."""
         for i, target in self._arrays.items():
-            type_ = TensorType(target.dtype, np.shape(results[i]))
-            if target.shape != type_.shape:
-                raise _misfit(target, self._paths[i], type_)
+            shape = np.shape(results[i])
+            if target.shape != shape:
+                raise _misfit(target, self._paths[i], TensorType(target.dtype, shape))
 
     def fill(self, results: Sequence[Any]) -> list[Any]:
         """Return the results, with targets in place of the results written to them."""
