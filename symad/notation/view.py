@@ -110,6 +110,8 @@ class View:
                     source = node.inputs[0]
                     self.through[node] = self.through.get(source, source)
         for own, behind in self.bodies.same.items():
+            while behind in self.bodies.same and behind is not own:  # which stands there later on
+                behind = self.bodies.same[behind]
             self.through[own] = self.through.get(behind, behind)
         self.inside = [node for node in inside if node not in self.through]
         self.nodes = [node for node in reached if node not in self.through]

@@ -544,3 +544,52 @@ def test_small_results_that_come_as_one_array(seed: int) -> None:
     if seed % 2:
         with pytest.raises(EvaluationError, match="out of bounds"):
             f(at, 4)
+
+
+# Transposes, which go into what uses them
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("stack", [(), (2,)])
+def test_products_with_transposes(stack: tuple[int, ...], dtype: str) -> None:
+    rng = np.random.default_rng(len(stack))
+    others = [(4,), *((*stack, 4, columns) for columns in (1, 3, 40)), (4, 0)]
+    arrays = [rng.normal(size=shape).astype(dtype) for shape in ((*stack, 4, 5), *others)]
+    a, *ys = [sm.Variable(f"x{k}", x.shape, dtype) for k, x in enumerate(arrays)]
+    transposed = sm.matrix_transpose(a)
+    products = [transposed @ y for y in ys] + [ys[0] @ sm.matrix_transpose(transposed)]
+    mixed = [transposed @ sm.ones((4, 20)), sm.ones(5) @ transposed]
+    agree([a, *ys], [*products, *mixed, sm.zeros(0) @ sm.matrix_transpose(ys[-1])], arrays)
+
+
+@pytest.mark.parametrize(("lower", "stack"), [(True, ()), (False, (2,))])
+def test_solutions_with_transposes(lower: bool, stack: tuple[int, ...]) -> None:
+    """The matrix, the right side, both or none are transposes; so are those of derivatives."""
+    rng = np.random.default_rng(len(stack))
+    arrays = [rng.normal(size=shape) for shape in ((*stack, 4, 4), (*stack, 3, 4), (4,))]
+    arrays[0] += 4 * np.eye(4)
+    a, b, c = (sm.Variable(f"x{k}", x.shape) for k, x in enumerate(arrays))
+    matrices, sides = (a, sm.matrix_transpose(a)), (sm.matrix_transpose(b), sm.ones((4, 2)), c)
+    facts = {"lower": lower, "unit_diagonal": not lower}
+    found = [sm.linalg.solve_triangular(m, s, **facts) for m in matrices for s in sides]
+    agree([a, b, c], [*found, *sm.gradients(sum(map(sm.sum, found)), [a, b, c])], arrays)
+
+
+def test_slopes_of_softmax_of_extreme_numbers() -> None:
+    x = sm.Variable("x", shape=("n", 3))
+    y = sm.softmax(x)
+    slopes = sm.gradients(sm.sum(y * sm.constant([1.0, 2.0, 5.0])), x)
+    rows = [[60.0, 0, 0], [1.0, 1, 1], [-np.inf, 0, 60], [-np.inf] * 3, [np.inf, 0, 0]]
+    rows.append([0, 1, np.nan])
+    agree([x], [y, slopes], [np.array(rows)], rtol=1e-13)
+
+
+def agree(inputs: Any, outputs: Any, arrays: Any, rtol: float | None = None) -> None:
+    """Both backends return the same, up to rounding."""
+    found, wanted = (
+        sm.compile(list(inputs), outputs, backend=name)(*arrays) for name in ("jax", "numpy")
+    )
+    for a, b in zip(found, wanted, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        close = 100 * np.finfo(a.dtype).eps if rtol is None else rtol
+        np.testing.assert_allclose(a, b, rtol=close, atol=close if rtol is None else 0)

@@ -17,6 +17,7 @@ from symad.notation.names import labels_of
 from symad.notation.view import View
 from symad.ops.body import WithBody
 from tests.support import pictures
+from tests.support.wild_graphs import wild_graph
 
 LOOPS = [
     "mapped", "recurrence", "newton", "condition", "branches", "nested_loops", "cell",
@@ -156,6 +157,12 @@ def test_steps_that_the_adjoint_loop_repeats_are_beside_those_of_the_loop() -> N
     assert other.own_part == one.part
     (adjoint,) = by_name["v̄₁₁ = v̄₁₁→₁₂"]
     assert middles[one.id] == middles[other.id] == middles[adjoint.id]
+
+
+def test_an_input_stands_for_one_of_a_loop_that_is_looked_into_later() -> None:
+    graph = wild_graph(70010).graph
+    names = [x.label for x in graph.inputs]
+    assert all(name in sm.draw(graph).svg() for name in names)
 
 
 def test_titles_in_words() -> None:

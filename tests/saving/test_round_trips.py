@@ -56,7 +56,9 @@ def runs_alike(graph: sm.Graph, again: sm.Graph, arrays: Any) -> None:
 
 
 def has_rules(graph: sm.Graph) -> bool:
-    return any(node.op is not None and node.op.name == "call" for node in graph.nodes)
+    ops = {node.op for node in graph.nodes if node.op is not None}
+    bodies = [body for op in ops for body in getattr(op, "bodies", ())]
+    return any(op.name == "call" for op in ops) or any(map(has_rules, bodies))
 
 
 # The op table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from symad.backends.base import Backend, Program, Settings
+from symad.backends.base import Backend, CallForm, Dispatcher, Mark, Program, Settings
 from symad.graph.graph import Graph
 from symad.graph.node import Constant, Parameter
 
@@ -20,6 +20,11 @@ class JaxBackend(Backend):
     unwanted_rules = frozenset({"minus difference"})  # of x - y and y - x, XLA computes both
     fixes_sizes = True
     has_devices = True
+
+    def dispatcher(self, form: CallForm, latest: Mark) -> Dispatcher | None:
+        from symad.backends.native.dispatcher import native_dispatcher
+
+        return native_dispatcher(form, latest)
 
     def workspace(
         self, graph: Graph, settings: Settings, updated: Sequence[Parameter] = ()

@@ -16,8 +16,8 @@ from symad.graph.node import Node
 from symad.ops.permute import PermuteDims
 
 Form = Callable[..., Any]
-"""Takes the operands, of what they are transposes or shares (else ``None``), whether a CPU computes,
-and the attributes of the op; returns ``None`` where nothing is gained."""
+"""Takes the operands, of what they are transposes or shares (else ``None``), whether a CPU
+computes, and the attributes of the op; returns ``None`` where nothing is gained."""
 
 _WORTH_COPYING = {"float64": 16, "float32": 32}
 """The columns of the other matrix from which a transpose is copied first, on a CPU."""

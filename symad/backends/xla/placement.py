@@ -42,7 +42,7 @@ class DevicePlacement:
         """Whether CPUs compute."""
         chosen: Any = next(leaves(self.shardings or ()), None)
         devices = jax.devices() if chosen is None else chosen.device_set
-        return next(iter(devices)).platform == "cpu"
+        return bool(next(iter(devices)).platform == "cpu")
 
     def check(self, types: Sequence[Type]) -> None:
         """Check that the devices can share values of these types equally.

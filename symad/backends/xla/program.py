@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
@@ -64,16 +65,21 @@ class XlaProgram:
             raise EvaluationError(f"XLA failed: {error}") from error
 
     def _run(self, values: Sequence[Any]) -> list[Any]:
-        flat: Any = values if self._is_flat else leaves(list(values))
-        if self._parameters:
-            flat, shardings = list(values), self._placement.shardings
-            for k in self._parameters:
-                sharding = None if shardings is None else shardings[k]
-                flat[k] = self._placement.state.on_device(k, flat[k], sharding)
+        flat: Any = self._placed(values) if self._is_flat else leaves(list(values))
         found = self._results.take(self.compiled(*flat))
         if found is None:  # NumPy decides, and names the node and its line
             return numpy_program(make_plan(self.plan.graph))(values)
         return found
+
+    def _placed(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return values of which those of parameters are where XLA needs them."""
+        if not self._parameters:
+            return values
+        flat, shardings = list(values), self._placement.shardings
+        for k in self._parameters:
+            sharding = None if shardings is None else shardings[k]
+            flat[k] = self._placement.state.on_device(k, flat[k], sharding)
+        return flat
 
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
@@ -89,9 +95,9 @@ class XlaProgram:
         exact = tuple([np.ndarray if t.shape else t.dtype.type for t in types])
         usual = tuple([float if kind is np.float64 else kind for kind in exact])
         arrays = [(k, t.shape, t.dtype) for k, t in enumerate(types) if t.shape]
-        is_list = type(outputs) is list and not any(map(is_nested, outputs))
+        arrange = _arrangement(outputs)
         config, compiled, take = self._config, self.compiled, self._results.take
-        in_64_bits = self._in_64_bits
+        in_64_bits, placed = self._in_64_bits, self._placed
 
         def call(*values: Any, **keywords: Any) -> Any:
             kinds = tuple(map(type, values))
@@ -106,15 +112,15 @@ class XlaProgram:
                     return fallback(*values)
             try:
                 if config.jax_enable_x64:
-                    found = take(compiled(*values))
+                    found = take(compiled(*placed(values)))
                 else:
                     with in_64_bits(True):
-                        found = take(compiled(*values))
+                        found = take(compiled(*placed(values)))
             except jax.errors.JaxRuntimeError:
                 found = None
             if found is None:  # which says what has failed
                 found = self(values)
-            return found if is_list else rebuild(outputs, iter(found))
+            return arrange(found)
 
         return staticmethod(call)
 
@@ -177,6 +183,19 @@ class XlaProgram:
     def _shardings(self) -> dict[str, Any]:
         found = self._placement.shardings
         return {} if found is None else {"in_shardings": tuple(leaves(list(found)))}
+
+
+def _arrangement(outputs: Any) -> Callable[[list[Any]], Any]:
+    """Return what makes a structure like the outputs of a list of its leaves."""
+    if not is_nested(outputs):
+        return itemgetter(0)
+    if type(outputs) in (list, tuple) and not any(map(is_nested, outputs)):
+        return type(outputs)
+    if type(outputs) is tuple and not is_nested(outputs[0]):  # a result, and updates
+        rest = _arrangement(outputs[1]) if len(outputs) == 2 else None
+        if rest is tuple:
+            return lambda found: (found[0], tuple(found[1:]))
+    return lambda found: rebuild(outputs, iter(found))
 
 
 def place_of(node: Node) -> str:

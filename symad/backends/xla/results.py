@@ -124,7 +124,7 @@ def _taking(type_: Any, is_own: bool) -> Callable[[Any], Any]:
     size = total_nbytes([type_])
     if not is_own or size is None or size < _WORTH_TAKING:
         return np.array
-    memory = type("Memory", (ctypes.c_char * size,), {})  # its instances may keep JAX's array
+    memory: Any = type("Memory", (ctypes.c_char * size,), {})  # which may keep JAX's array
     at = memory.from_address
 
     def take(array: Any) -> np.ndarray[Any, Any]:

@@ -643,7 +643,8 @@ def _solve(a: Any, b: Any) -> Any:
 @translates("solve_triangular")
 def _solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
     columns = b[:, None] if b.ndim == 1 else b
-    result = triangular_solution(a, columns, left_side=True, lower=lower, unit_diagonal=unit_diagonal)
+    facts = {"left_side": True, "lower": lower, "unit_diagonal": unit_diagonal}
+    result = triangular_solution(a, columns, **facts)
     return result[..., 0] if b.ndim == 1 else result
 
 
