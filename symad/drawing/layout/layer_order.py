@@ -16,8 +16,9 @@ from symad.drawing.layout.bends import Bender, Chain, Element, Ordering
 from symad.drawing.layout.crossings import Crossings, Order
 from symad.drawing.layout.spacing import Spacing
 
-_EFFORT = {600: (4, 24, 2), 1_200: (2, 24, 2), math.inf: (2, 6, 0)}
-"""Up to how many elements there are how many starts, sweeps, and rounds of moves after each."""
+_EFFORT = {600: (4, 24, 2, 4), 1_200: (2, 24, 2, 2), math.inf: (2, 6, 0, 1)}
+"""Up to how many elements there are how many starts, sweeps, rounds of moves after each of these,
+and of the orders that are found, how many are improved further."""
 
 _PATIENCE = 6  # sweeps without progress
 _ROUNDS = 8  # of moves, after all sweeps
@@ -82,16 +83,11 @@ class _Sorter:
         """Find the best order and store it in the ordering."""
         given, size = self._where, len(self._elements)
         effort = next(effort for most, effort in _EFFORT.items() if size <= most)
-        count, self._sweeps, self._rounds = effort
+        count, self._sweeps, self._rounds, most = effort
         starts = [(where, down) for down in (True, False) for where in (given, [-x for x in given])]
-        found: dict[Orders, tuple[int, Orders]] = {}
-        for where, down in starts[:count]:
-            swept = self._best(where, down)
-            if swept not in found:
-                found[swept] = self._polished(swept)
-            if not found[swept][0]:
-                break
-        _, layers = min(found.values(), key=lambda pair: pair[0])
+        swept = dict(self._best(*start) for start in starts[:count])
+        polished = map(self._polished, sorted(swept, key=swept.__getitem__)[:most])
+        _, layers = min(polished, key=lambda pair: pair[0])
         self._ordering.layers = [list(layer) for layer in layers]
 
     def _polished(self, layers: Orders) -> tuple[int, Orders]:
@@ -102,8 +98,8 @@ class _Sorter:
         seen = sum([self._crossings.between(*pair)[1] for pair in pairwise(self._layers)])
         return self._cost() + _SEEN * seen, tuple(self._layers)
 
-    def _best(self, where: Sequence[float], down: bool) -> Orders:
-        """Return the best order that sweeps find, starting from places.
+    def _best(self, where: Sequence[float], down: bool) -> tuple[Orders, int]:
+        """Return the best order that sweeps find, and its cost, starting from places.
 
         The first sweep leads down, or up.
         """
@@ -120,7 +116,7 @@ class _Sorter:
             idle = 0 if cost < least else idle + 1
             if cost < least:
                 best, least = tuple(self._layers), cost
-        return best
+        return best, least
 
     def _improve(self, down: bool, reverse_ties: bool) -> None:
         """Sweep and sift; what an order becomes is stored, as several starts lead to the same."""

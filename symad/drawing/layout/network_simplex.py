@@ -114,21 +114,22 @@ class _Tree:
                 return [x - least for x in self.x[:-1]]
             still = 0 if self._pivot(node, strictly) else still + 1
 
-    def _gains(self, node: int) -> bool:
-        """Return whether the removal of the edge from a node to its parent reduces the sum."""
-        return self.pull[node] < 0 if self.above[node] else self.pull[node] > 0
+    def _gaining(self) -> list[int]:
+        """Return the nodes for which the removal of the edge to the parent reduces the sum."""
+        signs = zip(self.pull, self.above, strict=True)
+        return [n for n, (pull, above) in enumerate(signs) if (pull < 0 if above else pull > 0)]
 
     def _first(self) -> int:
-        """Return the first such node by the number of its edge: no cycling (Bland 1977)."""
-        gaining = filter(self._gains, range(self.root))
-        return min(gaining, key=self.edge.__getitem__, default=-1)
+        """Return the first of them by the number of the edge, which avoids cycling (Bland 1977)."""
+        return min(self._gaining(), key=self.edge.__getitem__, default=-1)
 
     def _next(self, waiting: deque[int]) -> int:
-        """Return the next such node, or -1; they have waited since all were last looked for."""
+        """Return the next of them, or -1; they have waited since all were last looked for."""
         while waiting:
-            if self._gains(node := waiting.popleft()):
+            node = waiting.popleft()
+            if self.pull[node] < 0 if self.above[node] else self.pull[node] > 0:
                 return node
-        waiting.extend(filter(self._gains, range(self.root)))
+        waiting.extend(self._gaining())
         return waiting.popleft() if waiting else -1
 
     def _pivot(self, node: int, strictly: bool = False) -> int:
