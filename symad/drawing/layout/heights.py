@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
+from symad.drawing.layout.bends import Ordering, Scope
 from symad.drawing.layout.curves import Point
-from symad.drawing.layout.layer_order import Ordering, Scope
 from symad.drawing.layout.positions import Places
 from symad.drawing.layout.spacing import Spacing
 from symad.records import dataclass

@@ -7,89 +7,29 @@ same order in every layer.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from itertools import chain as chained
-from itertools import groupby
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
+from symad.drawing.layout.bends import Bender, Chain, Element, Ordering
+from symad.drawing.layout.crossings import Crossings, Order
 from symad.drawing.layout.spacing import Spacing
-from symad.records import cached_property, dataclass, field
 
-Scope = tuple[Hashable, ...]
-"""The frames around an item, from the outermost."""
+_EFFORT = {600: (4, 24, 2, 4), 1_200: (2, 24, 2, 2), math.inf: (2, 6, 0, 1)}
+"""Up to how many elements there are how many starts, sweeps, rounds of moves after each of these,
+and of the orders that are found, how many are improved further."""
 
-Chain = tuple[int, ...]
-"""The frames around an element, from the outermost, by number."""
-
-_SWEEPS, _LEAST_SWEEPS = 24, 6
 _PATIENCE = 6  # sweeps without progress
-_FEW_ELEMENTS = 600  # for which sweeps also start from below
-_MANY_ELEMENTS = 1_200  # with more there are few sweeps, and no moves until the last
-_REACH = 12  # places that an element moves
-_ROUNDS, _FEW_ROUNDS = 8, 2  # of moves, after all sweeps and after each
+_ROUNDS = 8  # of moves, after all sweeps
 _OPERANDS = 2  # the cost of two operands in the wrong order
 _INSIDE = 6  # the weight of a segment inside a lane
 _SEEN = 2  # the cost of any crossing, when the best of several orders is chosen
 _LANE = 1e6  # places the lanes side by side, whatever their widths
-FEW = 3  # up to this many long arrows to a node are not bundled
 
 
-@dataclass(slots=True)
-class Element:
-    """A node, or the bend of an arrow in a layer that it passes.
-
-    Attributes
-    ----------
-    layer, band : int
-    scope : Scope
-    width : float
-        0 for a bend.
-    """
-
-    layer: int
-    band: int
-    scope: Scope
-    width: float = 0.0
-
-
-@dataclass
-class Ordering:
-    """The layers in order.
-
-    Attributes
-    ----------
-    elements : list of Element
-        Nodes first, then bends, then placeholders that keep a frame's place in a layer.
-    chains : list of tuple of int
-        For each element, the frames around it; the first is that of its lane.
-    frames : list of (int, Scope)
-        Lane and scope of each frame.  Lane 2b is band b; lane 2b - 1 is the channel on its left,
-        for arrows from other bands.
-    paths : list of list of int
-        For each arrow its elements from tail to head; none for an arrow from a node to itself.
-    layers : list of list of int
-        The elements of each layer, from left to right.
-    segments : list of (int, int)
-        Pairs of connected elements in adjacent layers, the upper first.
-    """
-
-    elements: list[Element]
-    chains: list[Chain] = field(default_factory=list)
-    frames: list[tuple[int, Scope]] = field(default_factory=list)
-    paths: list[list[int]] = field(default_factory=list)
-    layers: list[list[int]] = field(default_factory=list)
-    segments: list[tuple[int, int]] = field(default_factory=list)
-
-    @cached_property
-    def position(self) -> dict[int, int]:
-        """The position of each element in its layer."""
-        return {number: i for layer in self.layers for i, number in enumerate(layer)}
-
-    def are_neighbours(self, one: int, other: int) -> bool:
-        """Return whether two elements are adjacent in a layer."""
-        same = self.elements[one].layer == self.elements[other].layer
-        return same and abs(self.position[one] - self.position[other]) == 1
+Orders = tuple[Order, ...]
+"""The orders of all layers."""
 
 
 def order(
@@ -102,209 +42,102 @@ def order(
 
     Links that are ``ordered`` (by default all) arrive at their head from left to right.
     """
-    ordering = _Bender(elements, links).ordering
+    ordering = Bender(elements, links).ordering
     _Sorter(ordering, ordered or [True] * len(links), spacing).sort()
     return ordering
 
 
-class _Bender:
-    """Adds bends to long arrows, and keeps frames contiguous."""
-
-    def __init__(self, elements: Sequence[Element], links: Iterable[tuple[int, int]]) -> None:
-        self.ordering = Ordering(list(elements))
-        self._frames: dict[tuple[int, Scope], int] = {}
-        self._known: dict[tuple[int, Scope], Chain] = {}
-        self._bends: dict[tuple[int, Chain, int], int] = {}  # by common end, frames, layer
-        self._spans: dict[tuple[int, Scope], tuple[int, int]] = {}  # in layers
-        for element in elements:
-            self.ordering.chains.append(self._chain(2 * element.band, element.scope))
-            self._stretch(element)
-        pairs = list(links)
-        long = [(a, b) for a, b in pairs if abs(elements[a].layer - elements[b].layer) > 1]
-        self._leaving = Counter(tail for tail, _ in long)
-        self._arriving = Counter(head for _, head in long)
-        for tail, head in pairs:
-            self.ordering.paths.append([] if tail == head else self._path(tail, head))
-        self.ordering.segments = self._segments()
-        self._hold_frames()
-        self.ordering.frames = list(self._frames)
-
-    def _stretch(self, element: Element) -> None:
-        """Extend the scopes around an element to its layer."""
-        layer = element.layer
-        for depth in range(1, len(element.scope) + 1):
-            key = element.band, element.scope[:depth]
-            first, last = self._spans.get(key, (layer, layer))
-            self._spans[key] = min(first, layer), max(last, layer)
-
-    def _segments(self) -> list[tuple[int, int]]:
-        steps = (pair for path in self.ordering.paths for pair in zip(path, path[1:], strict=False))
-        layer_of = [element.layer for element in self.ordering.elements]
-        pairs = ((a, b) if layer_of[a] < layer_of[b] else (b, a) for a, b in steps)
-        return list(dict.fromkeys((a, b) for a, b in pairs if layer_of[a] != layer_of[b]))
-
-    def _chain(self, lane: int, scope: Scope) -> Chain:
-        """Return the numbers of the frames around the elements of a scope."""
-        known = self._known.get((lane, scope))
-        if known is None:
-            outer = (scope[:depth] for depth in range(len(scope) + 1))
-            known = tuple(self._frames.setdefault((lane, s), len(self._frames)) for s in outer)
-            self._known[lane, scope] = known
-        return known
-
-    def _path(self, tail: int, head: int) -> list[int]:
-        start, end = self.ordering.elements[tail], self.ordering.elements[head]
-        step = 1 if end.layer > start.layer else -1
-        layers = range(start.layer + step, end.layer, step)
-        gathers = self._arriving[head] > max(self._leaving[tail], FEW)
-        bundle = head if gathers else tail
-        return [tail, *(self._bend(bundle, tail, head, layer) for layer in layers), head]
-
-    def _bend(self, bundle: int, tail: int, head: int, layer: int) -> int:
-        """Return the bend, in a layer, of the arrows that share one end."""
-        start, end = self.ordering.elements[tail], self.ordering.elements[head]
-        if start.band == end.band:
-            lane, scope = 2 * start.band, self._scope_in(layer, start, end)
-        else:
-            lane, scope = 2 * max(start.band, end.band) - 1, ()
-        chain = self._chain(lane, scope)
-        key = bundle, chain, layer
-        if key not in self._bends:
-            self._bends[key] = self._add(Element(layer, -1, scope), chain)
-        return self._bends[key]
-
-    def _scope_in(self, layer: int, start: Element, end: Element) -> Scope:
-        """Return the innermost scope of one end of an arrow that extends to a layer.
-
-        Arrows therefore enter a frame at its top or its bottom, not at a side.
-        """
-        if not start.scope and not end.scope:
-            return ()
-        depth = 0
-        while start.scope[: depth + 1] == end.scope[: depth + 1] and depth < len(start.scope):
-            depth += 1
-        for scope in (end.scope, start.scope):
-            inner = len(scope)
-            while inner > depth and not self._reaches(scope[:inner], start.band, layer):
-                inner -= 1
-            if inner > depth:
-                return scope[:inner]
-        return start.scope[:depth]
-
-    def _reaches(self, scope: Scope, band: int, layer: int) -> bool:
-        first, last = self._spans[band, scope]
-        return first <= layer <= last
-
-    def _add(self, element: Element, chain: Chain) -> int:
-        self.ordering.elements.append(element)
-        self.ordering.chains.append(chain)
-        return len(self.ordering.elements) - 1
-
-    def _hold_frames(self) -> None:
-        """Add a placeholder to each layer that a scope spans without an element."""
-        layers: dict[Chain, set[int]] = {}
-        for element, chain in zip(self.ordering.elements, self.ordering.chains, strict=True):
-            for depth in range(2, len(chain) + 1):
-                layers.setdefault(chain[:depth], set()).add(element.layer)
-        names = list(self._frames)
-        for chain in sorted(layers, key=len, reverse=True):
-            taken, scope = layers[chain], names[chain[-1]][1]
-            for layer in set(range(min(taken), max(taken))) - taken:
-                self._add(Element(layer, -1, scope), chain)
-                for depth in range(2, len(chain)):
-                    layers[chain[:depth]].add(layer)
-
-
 class _Sorter:
-    """Sorts the layers, from above and from below in turn.
-
-    Costs are stored by layer until its order, or that of the layer above it, changes; a layer in
-    which no swap helps is settled until then.
-    """
+    """Sorts the layers, from above and from below in turn."""
 
     def __init__(self, ordering: Ordering, ordered: Sequence[bool], spacing: Spacing) -> None:
         self._ordering = ordering
         self._ordered = ordered
-        self._spacing = spacing
         self._elements, self._chains = ordering.elements, ordering.chains
         size = len(self._elements)
-        self._lanes = [ordering.frames[chain[0]][0] for chain in self._chains]
-        self._above: list[list[tuple[int, int]]] = [[] for _ in range(size)]  # with weights
-        self._below: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+        self._lanes = lanes = [ordering.frames[chain[0]][0] for chain in self._chains]
+        self._above: list[list[int]] = [[] for _ in range(size)]
+        self._below: list[list[int]] = [[] for _ in range(size)]
         for upper, lower in ordering.segments:
-            weight = _INSIDE if self._lanes[upper] == self._lanes[lower] else 1
-            self._below[upper].append((lower, weight))
-            self._above[lower].append((upper, weight))
+            self._below[upper].append(lower)
+            self._above[lower].append(upper)
+        weights = {(a, b): _INSIDE if lanes[a] == lanes[b] else 1 for a, b in ordering.segments}
+        self._crossings = Crossings(self._chains, weights)
+        gaps = [spacing.nodes if element.width else spacing.bends for element in self._elements]
+        self._steps = [e.width + gap for e, gap in zip(self._elements, gaps, strict=True)]
         self._where = self._first_places()
         self._frame_places = [0.0] * len(ordering.frames)
         self._outer: dict[Chain, tuple[tuple[float, int], ...]] = {}  # keys of frames
         self._halves: dict[int, float] = {}  # of the widths of the lanes
         count = 1 + max(e.layer for e in self._elements)
-        self._layers: list[list[int]] = [[] for _ in range(count)]
+        self._given: list[list[int]] = [[] for _ in range(count)]
         for number, element in enumerate(self._elements):
-            self._layers[element.layer].append(number)
+            self._given[element.layer].append(number)
+        self._layers: list[Order] = [()] * count
+        self._known: dict[tuple[bool, bool, Orders], Orders] = {}
         self._operands: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         for pair in self._pairs_of_operands():
             self._operands[self._elements[pair[0]].layer].append(pair)
-        self._wrong: list[int | None] = [None] * count  # operands, by layer
-        self._crossings: list[int | None] = [None] * count  # with the layer above
-        self._settled = [False] * count
 
     def sort(self) -> None:
         """Find the best order and store it in the ordering."""
         given, size = self._where, len(self._elements)
-        many = size > _MANY_ELEMENTS
-        self._sweeps, self._rounds = (_LEAST_SWEEPS, 0) if many else (_SWEEPS, _FEW_ROUNDS)
-        starts = [given, [-place for place in given]]
-        found = [self._polished(where, True) for where in starts]
-        if size <= _FEW_ELEMENTS:
-            found += [self._polished(where, False) for where in starts]
-        _, self._ordering.layers = min(found, key=lambda pair: pair[0])
+        effort = next(effort for most, effort in _EFFORT.items() if size <= most)
+        count, self._sweeps, self._rounds, most = effort
+        starts = [(where, down) for down in (True, False) for where in (given, [-x for x in given])]
+        swept = dict(self._best(*start) for start in starts[:count])
+        polished = map(self._polished, sorted(swept, key=swept.__getitem__)[:most])
+        _, layers = min(polished, key=lambda pair: pair[0])
+        self._ordering.layers = [list(layer) for layer in layers]
 
-    def _polished(self, where: Sequence[float], down: bool) -> tuple[float, list[list[int]]]:
-        """Return cost and order after sweeps, swaps and mirroring, starting from places.
+    def _polished(self, layers: Orders) -> tuple[int, Orders]:
+        """Return cost and order after moves and mirroring."""
+        self._restore(layers)
+        self._sift(_ROUNDS)
+        self._mirror_lanes()
+        seen = sum([self._crossings.between(*pair)[1] for pair in pairwise(self._layers)])
+        return self._cost() + _SEEN * seen, tuple(self._layers)
+
+    def _best(self, where: Sequence[float], down: bool) -> tuple[Orders, int]:
+        """Return the best order that sweeps find, and its cost, starting from places.
 
         The first sweep leads down, or up.
         """
-        self._restore(self._best(where, down)[1])
-        self._sift(_ROUNDS)
-        self._mirror_lanes()
-        seen = sum(map(self._crossings_above, range(len(self._layers))))
-        return self._cost() + _SEEN * seen, self._copy()
-
-    def _best(self, where: Sequence[float], down: bool) -> tuple[int, list[list[int]]]:
-        """Return the best order that sweeps find, and its cost, starting from places."""
         self._where = list(where)
         self._place_frames()
-        for number, layer in enumerate(self._layers):
-            layer.sort(key=self._key_by(self._where))
-            self._spread(layer)
-            self._change(number)
-        best, least, idle = self._copy(), self._cost(), 0
+        for number, layer in enumerate(self._given):
+            self._put(number, sorted(layer, key=self._key_by(self._where)))
+        best, least, idle = tuple(self._layers), self._cost(), 0
         for sweep in range(self._sweeps):
             if not least or idle == min(_PATIENCE, self._sweeps // 2):
                 break
-            self._sweep(down=(sweep % 2 == 0) == down, reverse_ties=sweep % 4 > 1)
-            self._sift(self._rounds)
+            self._improve(down=(sweep % 2 == 0) == down, reverse_ties=sweep % 4 > 1)
             cost = self._cost()
             idle = 0 if cost < least else idle + 1
             if cost < least:
-                best, least = self._copy(), cost
-        return least, best
+                best, least = tuple(self._layers), cost
+        return best, least
 
-    def _copy(self) -> list[list[int]]:
-        return [list(layer) for layer in self._layers]
+    def _improve(self, down: bool, reverse_ties: bool) -> None:
+        """Sweep and sift; what an order becomes is stored, as several starts lead to the same."""
+        before = down, reverse_ties, tuple(self._layers)
+        if before in self._known:
+            self._restore(self._known[before])
+        else:
+            self._sweep(down, reverse_ties)
+            self._sift(self._rounds)
+            self._known[before] = tuple(self._layers)
 
-    def _restore(self, layers: list[list[int]]) -> None:
+    def _restore(self, layers: Orders) -> None:
         for number, order in enumerate(layers):
-            self._put(number, order)
+            self._change(number, order)
 
     def _mirror_lanes(self) -> None:
         """Mirror each lane if that is better: the sweeps treat left and right alike."""
         cost = self._cost()
         for lane in sorted(set(self._lanes)):
-            before = self._copy()
-            for number, layer in enumerate(self._layers):
+            before = tuple(self._layers)
+            for number, layer in enumerate(before):
                 places = [p for p, n in enumerate(layer) if self._lanes[n] == lane]
                 if places:
                     first, end = places[0], places[-1] + 1
@@ -375,35 +208,27 @@ class _Sorter:
 
         return key
 
-    def _put(self, number: int, order: list[int]) -> None:
-        """Give a layer another order, and assign places."""
+    def _change(self, number: int, order: Order) -> None:
+        """Give a layer another order, if it has not this one."""
         if self._layers[number] != order:
-            self._layers[number] = order
-            self._spread(order)
-            self._change(number)
+            self._put(number, order)
 
-    def _change(self, number: int) -> None:
-        """Forget what depends on the order of a layer."""
-        self._wrong[number] = self._crossings[number] = None
-        for near in range(max(number - 1, 0), min(number + 2, len(self._layers))):
-            self._settled[near] = False
-        if number + 1 < len(self._layers):
-            self._crossings[number + 1] = None
+    def _put(self, number: int, order: Iterable[int]) -> None:
+        """Give a layer an order, and assign places."""
+        self._layers[number] = tuple(order)
+        self._spread(self._layers[number])
 
-    def _spread(self, layer: Sequence[int]) -> None:
+    def _spread(self, layer: Order) -> None:
         """Assign places in a layer: side by side, with the middle of each lane at 0."""
-        widths: dict[int, float] = {}
-        gaps = self._spacing
-        for number in layer:
-            width, lane = self._elements[number].width, self._lanes[number]
-            before = widths.get(lane, 0.0)
-            self._where[number] = before + width / 2
-            widths[lane] = before + width + (gaps.nodes if width else gaps.bends)
-        for number in layer:
-            lane = self._lanes[number]
-            self._where[number] += _LANE * lane - widths[lane] / 2
-        for lane, width in widths.items():
-            self._halves[lane] = max(self._halves.get(lane, 0.0), width / 2)
+        steps, where = self._steps, self._where
+        for lane, run in groupby(layer, self._lanes.__getitem__):
+            elements = list(run)
+            half = sum([steps[number] for number in elements]) / 2
+            place = _LANE * lane - half
+            for number in elements:
+                where[number] = place + self._elements[number].width / 2
+                place += steps[number]
+            self._halves[lane] = max(self._halves.get(lane, 0.0), half)
 
     def _sweep(self, down: bool, reverse_ties: bool) -> None:
         """Move each element to the average of its neighbours in the previous layer."""
@@ -411,145 +236,37 @@ class _Sorter:
         count = len(self._layers)
         near = self._above if down else self._below
         for number in range(count) if down else range(count - 1, -1, -1):
-            layer, wanted = self._layers[number], {}
-            for element in layer:
-                seen = self._seen_from(element, near[element])
-                wanted[element] = sum(seen) / len(seen) if seen else self._where[element]
+            layer = self._layers[number]
+            wanted = {element: self._wanted(element, near[element]) for element in layer}
             ready = reversed(layer) if reverse_ties else layer  # sorting is stable
-            self._put(number, sorted(ready, key=self._key_by(wanted)))
+            self._change(number, tuple(sorted(ready, key=self._key_by(wanted))))
 
-    def _seen_from(self, number: int, near: Sequence[tuple[int, int]]) -> list[float]:
-        """Return the places of the neighbours that an element follows: those in its lane.
+    def _wanted(self, number: int, near: Sequence[int]) -> float:
+        """Return the average place of the neighbours that an element follows: those in its lane.
 
         If there are none, all neighbours count, at the place where they leave its lane.
         """
-        lane = self._lanes[number]
-        inside = [self._where[n] for n, _ in near if self._lanes[n] == lane]
-        middle, half = _LANE * lane, self._halves[lane]
-        return inside or [min(max(self._where[n], middle - half), middle + half) for n, _ in near]
+        where, lane = self._where, self._lanes[number]
+        seen = [where[n] for n in near if self._lanes[n] == lane]
+        if not seen:
+            middle, half = _LANE * lane, self._halves[lane]
+            seen = [min(max(where[n], middle - half), middle + half) for n in near]
+        return sum(seen) / len(seen) if seen else where[number]
 
     def _cost(self) -> int:
         """Return the cost of the order: weighted crossings, and operands in the wrong order."""
-        return sum(map(self._cost_of, range(len(self._layers))))
-
-    def _cost_of(self, number: int) -> int:
-        """Return the cost of the operands in a layer, and of its crossings with that above it."""
-        where, wrong = self._where, self._wrong[number]
-        if wrong is None:
-            wrong = _OPERANDS * sum(where[a] > where[b] for a, b in self._operands[number])
-            self._wrong[number] = wrong
-        return wrong + self._weight_of(number)
-
-    def _weight_of(self, number: int) -> int:
-        """Return the weighted crossings between a layer and that above it."""
-        crossings = self._crossings[number]
-        if crossings is None:
-            crossings = self._crossings[number] = self._crossings_above(number, weighted=True)
-        return crossings
-
-    def _crossings_above(self, number: int, weighted: bool = False) -> int:
-        """Return how many segments cross between a layer and that above it."""
         where = self._where
-        ends = sorted(
-            (where[upper], where[lower], weight if weighted else 1)
-            for lower in self._layers[number]
-            for upper, weight in self._above[lower]
-        )
-        return _inversions([end[1:] for end in ends])
+        wrong = sum([where[a] > where[b] for pairs in self._operands for a, b in pairs])
+        crossings = [self._crossings.between(*pair)[0] for pair in pairwise(self._layers)]
+        return _OPERANDS * wrong + sum(crossings)
 
     def _sift(self, rounds: int) -> None:
-        """Move elements within their layers as long as that reduces crossings.
-
-        Each in turn takes its best place at most ``_REACH`` places away, past others in its frame
-        (Matuszewski, Schönfeld and Molitor 1999).
-        """
+        """Move elements within their layers as long as that reduces crossings."""
+        layers = self._layers
         for _ in range(rounds):
-            numbers = range(len(self._layers))
-            if not [number for number in numbers if self._sift_in(number)]:
+            before = tuple(layers)
+            for number, lower in enumerate((*before[1:], ())):
+                upper = layers[number - 1] if number else ()
+                self._change(number, self._crossings.sifted(upper, layers[number], lower))
+            if tuple(layers) == before:
                 return
-
-    def _sift_in(self, number: int) -> bool:
-        """Move elements of a layer, and return whether any moved."""
-        near = range(number, min(number + 2, len(self._layers)))
-        if self._settled[number] or not any(map(self._weight_of, near)):
-            return False
-        runs = [list(run) for _, run in groupby(self._layers[number], self._chains.__getitem__)]
-        moved = [run for run in runs if len(run) > 1 and self._sift_run(run)]
-        if moved:
-            self._layers[number] = list(chained.from_iterable(runs))
-            self._spread(self._layers[number])
-            self._change(number)
-        self._settled[number] = not moved
-        return bool(moved)
-
-    def _sift_run(self, run: list[int]) -> bool:
-        """Move neighbours of a frame, and return whether any moved."""
-        where, moved = self._where, False
-        ends = {
-            n: [[(where[m], w) for m, w in near[n]] for near in (self._above, self._below)]
-            for n in run
-        }
-        for element in list(run):
-            here = run.index(element)
-            after, before = run[here + 1 :][:_REACH], run[:here][: -_REACH - 1 : -1]
-            best, place = 0, here
-            for step, others in (1, after), (-1, before):
-                gain = 0
-                for away, other in enumerate(others, 1):
-                    gain += step * _gain(ends[element], ends[other])
-                    if gain > best:
-                        best, place = gain, here + step * away
-            if best:
-                run.insert(place, run.pop(here))
-                moved = True
-        return moved
-
-
-_Ends = Sequence[Sequence[tuple[float, int]]]
-"""For an element, above and below: where its segments end, and their weights."""
-
-
-def _gain(left: _Ends, right: _Ends) -> int:
-    """Return by how many crossings the right element before the left one is better."""
-    gain = 0
-    for ours, theirs in zip(left, right, strict=True):
-        for x, weight in ours:
-            for y, other in theirs:
-                if x > y:
-                    gain += weight * other
-                elif x < y:
-                    gain -= weight * other
-    return gain
-
-
-def _inversions(pairs: Sequence[tuple[float, int]]) -> int:
-    """Return the sum of the products of weights over all pairs that are out of order.
-
-    Parameters
-    ----------
-    pairs : sequence of (place, weight)
-
-    Examples
-    --------
-    >>> _inversions([(2.0, 1), (1.0, 5), (1.0, 1), (3.0, 1)])
-    6
-    """
-    places = [place for place, _ in pairs]
-    in_order = sorted(places)
-    if places == in_order:
-        return 0
-    rank = {place: number for number, place in enumerate(dict.fromkeys(in_order), 1)}
-    sums = [0] * (len(rank) + 1)  # a binary indexed tree of the weights so far
-    found = total = 0
-    for place, weight in pairs:
-        node, before = rank[place], 0
-        while node:
-            before += sums[node]
-            node &= node - 1
-        found += weight * (total - before)
-        total += weight
-        node = rank[place]
-        while node < len(sums):
-            sums[node] += weight
-            node += node & -node
-    return found

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
+from symad.drawing.layout.bends import FEW, Element, Ordering, Scope
 from symad.drawing.layout.curves import Point
 from symad.drawing.layout.heights import Heights, LayoutFrame
-from symad.drawing.layout.layer_order import FEW, Element, Ordering, Scope, order
+from symad.drawing.layout.layer_order import order
 from symad.drawing.layout.positions import place
 from symad.drawing.layout.ranks import ranks
 from symad.drawing.layout.routes import Router

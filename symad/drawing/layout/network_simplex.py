@@ -7,13 +7,13 @@ and Vo 1993).  All numbers are integers, so the result is exact.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from itertools import chain
 
 Edge = tuple[int, int]
 
 
-def shortest(size: int, edges: Mapping[Edge, tuple[int, int]], candidates: int = 1) -> list[int]:
+def shortest(size: int, edges: Mapping[Edge, tuple[int, int]]) -> list[int]:
     """Return numbers for ``size`` nodes, the least 0, with a minimal sum of lengths.
 
     Parameters
@@ -21,9 +21,6 @@ def shortest(size: int, edges: Mapping[Edge, tuple[int, int]], candidates: int =
     size : int
     edges : dict from (int, int) to (int, int)
         For each edge, from a node to a greater one, its least length and its weight, at least 0.
-    candidates : int
-        The number of tree edges among which the most profitable one is removed.  With more there
-        are fewer steps, but each costs more if subtrees are large.
 
     Returns
     -------
@@ -40,7 +37,7 @@ def shortest(size: int, edges: Mapping[Edge, tuple[int, int]], candidates: int =
     >>> shortest(4, {(0, 1): (1, 1), (1, 2): (1, 1), (3, 2): (1, 1)})
     [0, 1, 2, 1]
     """
-    return _Tree(size, edges).solve(candidates)
+    return _Tree(size, edges).solve()
 
 
 class _Tree:
@@ -105,35 +102,35 @@ class _Tree:
             if self.pull[node] < 0 and not self.children[node]:
                 self._pivot(node)
 
-    def solve(self, candidates: int) -> list[int]:
+    def solve(self) -> list[int]:
         """Exchange edges of the tree until nothing is gained."""
-        place = still = 0
+        still = 0
+        waiting: deque[int] = deque()
         while True:
             strictly = still > self.root  # no progress for long: this rule is known to terminate
-            node, place = self._first() if strictly else self._leaving(place, candidates)
+            node = self._first() if strictly else self._next(waiting)
             if node < 0:
                 least = min(self.x[:-1], default=0)
                 return [x - least for x in self.x[:-1]]
             still = 0 if self._pivot(node, strictly) else still + 1
 
-    def _first(self) -> tuple[int, int]:
-        """Return the same by the number of the edge, which avoids cycling (Bland 1977)."""
+    def _gaining(self) -> list[int]:
+        """Return the nodes for which the removal of the edge to the parent reduces the sum."""
         signs = zip(self.pull, self.above, strict=True)
-        gaining = [n for n, (pull, above) in enumerate(signs) if (pull < 0 if above else pull > 0)]
-        return min(gaining, key=self.edge.__getitem__, default=-1), 0
+        return [n for n, (pull, above) in enumerate(signs) if (pull < 0 if above else pull > 0)]
 
-    def _leaving(self, start: int, candidates: int) -> tuple[int, int]:
-        """Return the node whose edge to its parent is removed, or -1; and where to look next."""
-        best, most = -1, 0
-        for node in chain(range(start, self.root), range(start)):
-            gain = -self.pull[node] if self.above[node] else self.pull[node]
-            if gain > 0:
-                candidates -= 1
-                if gain > most:
-                    best, most = node, gain
-                if not candidates:
-                    return best, node + 1
-        return best, start
+    def _first(self) -> int:
+        """Return the first of them by the number of the edge, which avoids cycling (Bland 1977)."""
+        return min(self._gaining(), key=self.edge.__getitem__, default=-1)
+
+    def _next(self, waiting: deque[int]) -> int:
+        """Return the next of them, or -1; they have waited since all were last looked for."""
+        while waiting:
+            node = waiting.popleft()
+            if self.pull[node] < 0 if self.above[node] else self.pull[node] > 0:
+                return node
+        waiting.extend(self._gaining())
+        return waiting.popleft() if waiting else -1
 
     def _pivot(self, node: int, strictly: bool = False) -> int:
         """Move the subtree of a node until another edge limits it, and return the distance."""

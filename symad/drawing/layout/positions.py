@@ -12,8 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+from symad.drawing.layout.bends import Chain, Ordering, Scope
 from symad.drawing.layout.curves import Point
-from symad.drawing.layout.layer_order import Chain, Ordering, Scope
 from symad.drawing.layout.network_simplex import shortest
 from symad.drawing.layout.spacing import Spacing
 from symad.records import dataclass
@@ -79,7 +79,7 @@ class _Placer:
         frames = range(len(self._ordering.frames))
         size = self._count + 2 * len(frames)
         segments = self._segments(size)
-        found = shortest(size + len(segments) // 2, self._edges | segments, candidates=8)
+        found = shortest(size + len(segments) // 2, self._edges | segments)
         x = [float(found[column]) for column in self._column]
         x += map(float, found[self._count :])
         left = min((x[self._left(frame)] for frame in frames), default=0.0)

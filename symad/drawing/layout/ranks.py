@@ -61,7 +61,7 @@ def ranks(
         conditions |= {(group[node], end): (1, 0) for node in frames[upper]}
         conditions |= {(size + 2 * lower + 1, group[node]): (0, 0) for node in frames[lower]}
         conditions[end, size + 2 * lower + 1] = 0, 0
-    found = shortest(size + 2 * len(frames), conditions, candidates=8)
+    found = shortest(size + 2 * len(frames), conditions)
     if widths:
         members: dict[int, list[int]] = {}
         for node, leader in enumerate(group):

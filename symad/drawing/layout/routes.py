@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from symad.drawing.layout.bends import Ordering
 from symad.drawing.layout.curves import Knot, Point, between, smooth, tangents
 from symad.drawing.layout.heights import Heights
-from symad.drawing.layout.layer_order import Ordering
 from symad.drawing.layout.positions import Places
 
 _PORT = 15.0  # between arrows that end on one side
