@@ -72,7 +72,7 @@ html_sidebars |= {f"_generated/{page}": [] for page in ("gallery", "ops", "rules
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["symad.css"]
-html_js_files = ["search_names.js"]
+html_js_files = ["search_names.js", "flat_indices.js"]
 html_theme_options = {
     "header_links_before_dropdown": 7,
     "show_prev_next": True,
