@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
 import kernels  # noqa: E402, F401
@@ -81,3 +82,13 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+
+
+def setup(app: Any) -> None:
+    """Leave pages that contain nearly every word out of the search."""
+
+    def leave_out(app: Any, env: Any) -> None:
+        for page in ("measurements", "changelog"):
+            env.metadata[page]["nosearch"] = ""
+
+    app.connect("env-updated", leave_out)

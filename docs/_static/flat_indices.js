@@ -1,7 +1,8 @@
-// Lowers indices and raises exponents where the browser has no font for formulas.
+// Lowers indices where the browser has no font for formulas and therefore leaves them on the line.
 addEventListener("DOMContentLoaded", () => {
-  const index = document.querySelector("math msub > :nth-child(2)");
-  if (!index) return;
-  const [low, base] = [index, index.previousElementSibling].map((element) => element.getBoundingClientRect().bottom);
-  document.documentElement.classList.toggle("flat-indices", low - base < 2);
+  document.body.insertAdjacentHTML("beforeend", "<math><msub><mi>v</mi><mn>1</mn></msub></math>");
+  const probe = document.body.lastElementChild;
+  const [letter, index] = [...probe.firstElementChild.children].map((e) => e.getBoundingClientRect().bottom);
+  probe.remove();
+  document.documentElement.classList.toggle("flat-indices", index - letter < 2);
 });
