@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
 import kernels  # noqa: E402, F401
@@ -72,7 +73,7 @@ html_sidebars |= {f"_generated/{page}": [] for page in ("gallery", "ops", "rules
 html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["symad.css"]
-html_js_files = ["search_names.js"]
+html_js_files = ["search_names.js", "flat_indices.js"]
 html_theme_options = {
     "header_links_before_dropdown": 7,
     "show_prev_next": True,
@@ -81,3 +82,13 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+
+
+def setup(app: Any) -> None:
+    """Leave pages that contain nearly every word out of the search."""
+
+    def leave_out(app: Any, env: Any) -> None:
+        for page in ("measurements", "changelog"):
+            env.metadata[page]["nosearch"] = ""
+
+    app.connect("env-updated", leave_out)

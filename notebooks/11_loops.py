@@ -91,10 +91,10 @@ print(f(long, weights)[0])
 # %% [markdown]
 # ## What the compiler does with it
 #
-# In the adjoint loop, $\tanh'$ of all steps depends on saved values only, and the sum for $W$
-# needs nothing but its terms. Both leave the loop: they are computed for all steps at once, and
-# $\sum_t \delta_t h_{t-1}^\top$ is a single matrix product. What is left in the loops is what has
-# to be there:
+# In the adjoint loop, $\tanh'$ of all steps depends on saved values only, and the sum for $W$ needs
+# nothing but its terms. Both leave the loop: they are computed for all steps at once, and $\sum_t
+# \delta_t h_{t-1}^\top$ is a single matrix product. Only what depends on the step before stays in
+# the loops:
 
 # %%
 for node in f.passes.graph.nodes:
@@ -104,9 +104,9 @@ for node in f.passes.graph.nodes:
 # %% [markdown]
 # ## Unknown numbers of steps
 #
-# A `while_loop` runs as long as a condition holds. How many steps there are depends on the values,
-# and is known when they have been run. That is early enough: the loop keeps the carries as it goes,
-# and the adjoint loop goes back through as many.
+# A `while_loop` runs as long as a condition holds. The number of steps depends on the values, and
+# is known only after the loop has run. That is early enough: the loop stores its carries, and the
+# adjoint loop goes back through the same number of steps.
 
 # %%
 a = sm.Variable("a", shape=())
@@ -122,9 +122,9 @@ for value in (2.0, 1e6):
 sm.draw([root, sm.gradients(root, a)])
 
 # %% [markdown]
-# The derivative of an iteration is that of the numbers it went through, which come close to the
-# solution and whose derivatives lag a step behind. If the derivative of the *solution* is asked
-# for, the equation alone determines it, however it was solved: `sm.root` and `sm.implicit` use the
+# The derivative of an iteration is the derivative of the numbers that it computes. They come close
+# to the solution, but their derivatives lag one step behind. The derivative of the *solution*
+# follows from the equation alone, however it was solved: `sm.root` and `sm.implicit` use the
 # implicit function theorem.
 
 # %%

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Sparse derivatives: an optimal control problem from start to finish
 #
-# Most elements of large Jacobians and Hessians are zero: an equation in step 7 of a simulation
-# does not mention step 50. symad finds out which elements can differ from zero, computes all of
-# them by a few products with vectors, and returns them as a sparse matrix of SciPy's.
+# Most elements of large Jacobians and Hessians are zero: an equation in step 7 of a simulation does
+# not mention step 50. symad finds out which elements can differ from zero, computes all of them by
+# a few products with vectors, and returns them as a SciPy sparse matrix.
 #
 # ## The pattern of a Jacobian
 
@@ -60,8 +60,9 @@ print(type(found).__name__, found.shape, found.nnz)
 print(abs(found.toarray() - sm.jacobian(y, x).eval({x: value})).max())
 
 # %% [markdown]
-# One row that depends on everything would give each column a colour of its own. Such rows are set
-# apart: a pullback computes each of them. An arrow of 400 variables takes three products:
+# One row that depends on everything would force a different colour for each column. symad treats
+# such rows separately: a pullback computes each of them. An arrow of 400 variables takes three
+# products:
 
 # %%
 a = sm.Variable("a", shape=(400,))
@@ -180,8 +181,8 @@ print(f"dense / sparse: {slow / fast:.0f} times as long")
 # ## Products instead of matrices
 #
 # If only products are needed, nothing is assembled: `J @ v` is a pushforward, `w @ J` is a
-# pullback. Both are nodes, which can be differentiated again. Constant sparse matrices of SciPy's
-# can be multiplied in a graph as well:
+# pullback. Both are nodes, which can be differentiated again. Constant SciPy sparse matrices can be
+# multiplied in a graph as well:
 
 # %%
 v = sm.Variable("v", shape=z.shape)

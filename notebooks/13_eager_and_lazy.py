@@ -63,7 +63,7 @@ x1.grad  # ∂²y/∂x1² = -1/x1²
 # %% [markdown]
 # ## Gradients accumulate
 #
-# `backward` *adds* to `grad`. Whoever forgets to clear it takes the sum of all gradients so far:
+# `backward` *adds* to `grad`. If you forget to clear it, you get the sum of all gradients so far:
 
 # %%
 w = Tensor([1.0, -2.0, 0.5], requires_grad=True, name="w")

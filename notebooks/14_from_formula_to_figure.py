@@ -14,8 +14,8 @@
 # # From formula to figure: explain a paper's gradient
 #
 # Papers publish gradients, in an appendix or in the caption of an algorithm. This notebook takes
-# one of the best known, derives it, compares it with the print, and draws the figure for a paper of
-# one's own.
+# one of the best known, derives it, compares it with the printed formulas, and draws a figure for
+# your own paper.
 #
 # Attention is $S = QK^\top$, $P = \mathrm{softmax}(S)$ along rows, $O = PV$. Appendix B of
 # *FlashAttention* (T. Dao, D. Y. Fu, S. Ermon, A. Rudra and C. Ré, 2022) gives its gradients. With
@@ -43,13 +43,14 @@ V = sm.Variable("V", shape=("n", "d"))
 dO = sm.Variable("dO", shape=("n", "d"))
 S = Q @ K.T
 P = sm.softmax(S, axis=1)
-O = P @ V  # noqa: E741 (the paper's name)
+O = P @ V
 O
 
 # %% [markdown]
 # ## The derivation
 #
-# `O` is no number. Its gradient needs an adjoint to start from, the *seed*; here it is a variable.
+# `O` is not a number. Its gradient needs an adjoint to start from, the *seed*; here it is a
+# variable.
 
 # %%
 dQ, dK, dV = sm.gradients(O, [Q, K, V], seed=dO)
@@ -80,7 +81,7 @@ def published(Q, K, V, dO):
     S = Q @ K.T
     P = np.exp(S - S.max(axis=1, keepdims=True))
     P /= P.sum(axis=1, keepdims=True)
-    O = P @ V  # noqa: E741 (the paper's name)
+    O = P @ V
     dP = dO @ V.T
     D = (dO * O).sum(axis=1, keepdims=True)
     dS = P * (dP - D)
@@ -108,7 +109,7 @@ check_gradients(O, [Q, K, V], at=at)
 # ## What the compiler makes of it
 #
 # One function has both parts. Of six matrix products, two belong to the value and four to the
-# gradients; what stands between them is one loop nest.
+# gradients; everything between them is one loop nest.
 
 # %%
 both = sm.compile([Q, K, V, dO], [O, dQ, dK, dV], name="attention")

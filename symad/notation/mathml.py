@@ -38,7 +38,7 @@ _ABOVE = {
     r"\grave": "`", r"\check": "ˇ",
 }  # fmt: skip
 _COMBINING = {rf"\{name}": mark for mark, name in ACCENTS.items()}
-_TALL = "<mfrac", "<msqrt", "<mroot", "<munder", "<msup", "<msubsup", ' stretchy="true"'
+_TALL = "<mfrac", "<msqrt", "<mroot", "<munder", ' stretchy="true"'  # what fences grow with
 _THIN = 0.17
 
 

@@ -11,6 +11,7 @@ from symad.records import dataclass
 from symad.visible import display_width
 
 _GAP = "   "
+_LONGEST_LINE = 50  # of a cell in HTML, which otherwise wraps
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Table:
 
     def _cell(self, tag: str, column: int, text: str) -> str:
         side = "right" if column in self.numbers else "left"
-        style = f"text-align:{side};white-space:nowrap;padding:2px 12px"
+        wraps = "normal;min-width:24em" if len(text) > _LONGEST_LINE else "nowrap"
+        style = f"text-align:{side};white-space:{wraps};padding:2px 12px"
         return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 

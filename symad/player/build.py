@@ -295,7 +295,9 @@ def _slider(node: Node, value: Any, graph: PlayedGraph) -> dict[str, Any]:
     """Return the data of a slider, whose range has round limits and includes all values."""
     array = np.asarray(value, dtype=float)
     low, high = array.min(initial=0.0), array.max(initial=0.0)
-    reach = 10.0 ** math.ceil(math.log10(max(-low, high, 1.0)))
+    most = max(-low, high)
+    reach = 10.0 ** math.ceil(math.log10(max(most, 1.0)))
+    reach *= 2 if most > 0.8 * reach else 1  # room on both sides of the value
     data = {
         "n": graph.ids[node],
         "h": graph.name(node),

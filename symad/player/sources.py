@@ -7,7 +7,7 @@ from typing import Any
 
 from symad.expression import Expression
 from symad.graph.node import Node
-from symad.graph.provenance import EXPRESSION, Site
+from symad.graph.provenance import Site
 from symad.notation.escape import visible
 
 _LONGEST = 120
@@ -25,10 +25,9 @@ def source_rows(
         nodes.setdefault((node.site.filename, node.site.line), {})[name] = None
     rows = []
     for (filename, line), ids in sorted(nodes.items()):
-        name = filename.replace("\\", "/").rpartition("/")[2]
-        where = f"column {line}" if filename == EXPRESSION else f"{name}:{line}"
-        text = visible(Site(filename, line).source, _LONGEST)
-        rows.append({"w": visible(where), "t": text, "n": " ".join(ids)})
+        site = Site(filename, line)
+        text = visible(site.source, _LONGEST)
+        rows.append({"w": visible(site.place(short=True)), "t": text, "n": " ".join(ids)})
     return rows
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "mroot": 2, "mover": 2, "munder": 2}
 ARITY |= {"msubsup": 3, "munderover": 3}
 STRUCTURE = {
-    rf"\{name}" for name in "bar dot frac left mathrm operatorname right sqrt text".split()
+    rf"\{name}" for name in "bar displaystyle dot frac left mathrm operatorname right sqrt text".split()
 }
 LETTERS = st.sampled_from(r"ab1 {}[]()^_\|'" + "é∑\U000f0001") | st.characters(categories=["L"])
 

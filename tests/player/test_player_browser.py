@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from html import escape
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -1290,7 +1291,7 @@ def long_sum() -> Any:
     return sm.play(sm.logsumexp(sm.stack([sm.sin(k * x) for k in range(30)])), [x], {x: 0.5})
 
 
-@pytest.mark.parametrize("make", [lecture, layers, tensors, long_sum])
+@pytest.mark.parametrize("make", [lecture, layers, long_sum])
 def test_captions_are_whole(visit: Open, make: Callable[[], Any]) -> None:
     """Sentence and formulas of every step fit into the strip, or are as small as can be read."""
     page = visit(make().html).page
@@ -1319,10 +1320,37 @@ def test_what_a_step_makes_is_readable_on_a_phone(visit: Open) -> None:
     assert min(sizes) >= 9
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_title_of_the_running_example_is_whole(visit: Open, size: tuple[int, int]) -> None:
-    page = visit(lecture().html, viewport={"width": size[0], "height": size[1]}).page
-    assert page.evaluate("byId('title').scrollWidth <= byId('title').clientWidth")
+def test_the_title_of_the_running_example_is_whole(visit: Open) -> None:
+    page = visit(lecture().html).page
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("byId('title').scrollWidth <= byId('title').clientWidth"), width
+
+
+LABELS = """(step) => {
+    player.go(step);
+    const controls = document.querySelectorAll("header h1, .tools button, footer :is(button, "
+        + "output, select), #zoom button, #caption > :is(p, div)");
+    const drawn = player.picture.svg.querySelectorAll("g:is(.node, .badge, .title)");
+    const of = (all) => [...all].filter((e) => !e.matches(".unseen, .going") && e.checkVisibility())
+        .map((e) => [e.id || e.textContent, (e.querySelector("text") || e).getBoundingClientRect()])
+        .map(([name, box]) => [name, [box.left, box.top, box.right, box.bottom]]);
+    return [of(controls), of(drawn)]; }"""
+
+
+@pytest.mark.parametrize("make", [lecture, layers, second, tensors])
+def test_no_two_labels_overlap(visit: Open, make: Callable[[], Any]) -> None:
+    """Neither two controls nor two texts in the picture, at any size, in any chapter."""
+    page = visit(make().html, reduced_motion="reduce").page
+    chapters = page.evaluate("player.story.chapters.map((chapter) => chapter.at)")
+    last = page.evaluate("player.story.length - 1")
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        for step in {*(at - 1 for at in chapters[1:]), last}:
+            for boxes in page.evaluate(f"({LABELS})({step})"):
+                for (name, box), (other, another) in combinations(boxes, 2):
+                    inner = [box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1]
+                    assert are_apart(inner, another), (width, step, name, other)
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (1920, 1080)])
