@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from symad.graph.node import Node
-from symad.ops.arithmetic import Multiply
+from symad.ops.arithmetic import Multiply, Subtract
+from symad.ops.base import Linear
+from symad.ops.exponential import Sigmoid
 from symad.passes.rule import number_of
 
 _LOOKED_AT = 16
@@ -28,7 +30,12 @@ def is_nonnegative(x: Node) -> bool:
         looked_at += 1
         if _is_never_negative(node):
             continue
-        if looked_at > _LOOKED_AT or node.op is None or node.op.sign != "as inputs":
+        if looked_at > _LOOKED_AT or node.op is None:
+            return False
+        if isinstance(node.op, Linear) and node.op.elements == "moved":
+            pending.append(node.inputs[0])
+            continue
+        if node.op.sign != "as inputs":
             return False
         pending += [source for slot, source in enumerate(node.inputs) if node.op.reads(slot)]
     return True
@@ -40,4 +47,6 @@ def _is_never_negative(x: Node) -> bool:
         return not np.signbit(number)
     if isinstance(x.op, Multiply) and x.inputs[0] is x.inputs[1]:
         return True
+    if isinstance(x.op, Subtract) and number_of(x.inputs[0]) == 1:
+        return isinstance(x.inputs[1].op, Sigmoid)  # which is rounded to 1 at most
     return x.op is not None and x.op.sign == "nonnegative"

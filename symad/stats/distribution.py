@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symad.errors import GraphTypeError
-from symad.graph.node import Node
+from symad.graph.node import Constant, Node
 from symad.ops.base import Operand, as_nodes
 from symad.ops.comparison import logical_and, where
 from symad.ops.exponential import exp, log, log1p
@@ -59,7 +59,15 @@ class Distribution:
     @staticmethod
     def where_allowed(conditions: list[Node], value: Node) -> Node:
         """Return ``value``, NaN where a condition on the parameters is not met."""
-        return where(reduce(logical_and, conditions), value, np.nan) if conditions else value
+        unsure = [condition for condition in conditions if not _is_met(condition)]
+        return where(reduce(logical_and, unsure), value, np.nan) if unsure else value
+
+
+def _is_met(condition: Node) -> bool:
+    """Return whether a condition compares constants, and holds for all their elements."""
+    values = [source.value for source in condition.inputs if isinstance(source, Constant)]
+    assert condition.op is not None
+    return len(values) == len(condition.inputs) and bool(np.all(condition.op.kernel()(*values)))
 
 
 class Continuous(Distribution):

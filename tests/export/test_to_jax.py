@@ -279,6 +279,25 @@ def test_jax_decides_about_64_bits() -> None:
     assert [y.dtype for y in g(np.ones(3))] == ["float32", "int32"]
 
 
+def test_what_needs_64_bits_is_an_error_without_them() -> None:
+    """JAX would cut off the upper half of integers, and so of random bits."""
+    key, x = sm.Variable("key", (2,), "uint32"), sm.Variable("x", ())
+    words = np.array([1, 2], "uint32")
+    narrow = sm.compile([key], sm.random.normal(key, (3,), "float32"))
+    wide = {
+        "random bits": (key, words, [sm.random.normal(key, (3,)), sm.random.randint(key, 2, 0, 9)]),
+        "an integer": (x, 1.0, [sm.constant(2**40) * x, sm.constant([1, -(2**31) - 1]) * x]),
+    }
+    jax.config.update("jax_enable_x64", False)
+    np.testing.assert_allclose(sm.to_jax(narrow)(words), narrow(words), rtol=1e-5)
+    np.testing.assert_array_equal(sm.to_jax(sm.compile([x], sm.constant(2**31 - 1) * x))(1), 2**31)
+    for what, (input_, value, outputs) in wide.items():
+        for y in outputs:
+            with pytest.raises(ExportError, match=what) as error:
+                sm.to_jax(sm.compile([input_], y))(value)
+            assert "jax_enable_x64" in str(error.value)
+
+
 def test_sizes_are_static() -> None:
     x, n = sm.Variable("x", shape=(6,)), sm.Variable("n", shape=(), dtype="int64")
     g = sm.to_jax(sm.compile([x, n], sm.reshape(x, (n, -1))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -217,3 +218,64 @@ def test_logarithms_of_shares_have_derivatives_where_the_share_vanishes(backend:
     np.testing.assert_array_equal(found[0], -800.0)
     np.testing.assert_array_equal(found[1], -2.0)
     np.testing.assert_allclose(found[2], -np.exp(-400.0), rtol=1e-13)
+
+
+VANISHING: dict[str, tuple[Callable[[Node], Node], Callable[[Any], Any]]] = {
+    "shares": (lambda x: sm.log(3 * shares(x)[1] * shares(x)[2]), lambda x: mp.log(3) + ln(x, 1) + ln(x, 2)),
+    "ratio": (lambda x: sm.log(shares(x)[2] / shares(x)[0]), lambda x: -2 * x),
+    "power": (lambda x: sm.log(shares(x)[2] ** 2.5), lambda x: 2.5 * ln(x, 2)),
+    "log2": (lambda x: sm.log2(shares(x)[2]), lambda x: ln(x, 2) / mp.log(2)),
+    "log10": (lambda x: sm.log10(sm.sigmoid(-x)), lambda x: -mp.log10(1 + mp.exp(x))),
+    "complement": (
+        lambda x: sm.log(sm.sigmoid(x) * (1 - sm.sigmoid(x))),
+        lambda x: -mp.log(1 + mp.exp(x)) - mp.log(1 + mp.exp(-x)),
+    ),
+    "odds": (lambda x: sm.log(sm.sigmoid(x) / (1 - sm.sigmoid(x))), lambda x: x),
+    "mixture": (
+        lambda x: sm.log(0.25 * sm.exp(-(x**2)) + 0.5 * sm.exp(-((x - 1) ** 2))),
+        lambda x: mp.log(mp.exp(-(x**2)) / 4 + mp.exp(-((x - 1) ** 2)) / 2),
+    ),
+    "densities": (
+        lambda x: sm.log(0.5 * sm.stats.norm.pdf(x) + 0.5 * sm.stats.norm.pdf(x, 1.0, 2.0)),
+        lambda x: mp.log(mp.npdf(x) / 2 + mp.npdf(x, 1, 2) / 2),
+    ),
+    "three": (
+        lambda x: sm.log(1 + sm.exp(2 * x) + sm.exp(x)),
+        lambda x: mp.log(1 + mp.exp(2 * x) + mp.exp(x)),
+    ),
+    "erfc": (lambda x: sm.log(sm.erfc(x)), lambda x: mp.log(mp.erfc(x))),
+    "cdf": (lambda x: sm.log(sm.stats.norm.cdf(-x)), lambda x: mp.log(mp.erfc(x / mp.sqrt(2)) / 2)),
+    "tanh slope": (lambda x: sm.log(1 - sm.tanh(x) ** 2), lambda x: -2 * mp.log(mp.cosh(x))),
+    "tanh slope 1p": (
+        lambda x: sm.log1p(-sm.square(sm.tanh(x))), lambda x: -2 * mp.log(mp.cosh(x)),
+    ),
+    "tanh": (
+        lambda x: sm.log(1 - sm.tanh(x)) + sm.log(1 + sm.tanh(-x)),
+        lambda x: 2 * mp.log(2) - 2 * mp.log(1 + mp.exp(2 * x)),
+    ),
+    "atanh": (lambda x: x * sm.atanh(sm.tanh(x)), lambda x: x**2),
+}  # fmt: skip
+
+
+def ln(x: Any, k: int) -> Any:
+    return (x, 0, -x)[k] - mp.log(mp.exp(x) + 1 + mp.exp(-x))
+
+
+def shares(x: Node) -> Node:
+    return sm.softmax(sm.stack([x, 0 * x, -x]))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("name", VANISHING)
+def test_logarithms_of_what_vanishes(name: str, backend: str) -> None:
+    """The value and both derivatives are those of the logarithm, where its argument is 0."""
+    write, exact = VANISHING[name]
+    x = sm.Variable("x", ())
+    y = write(x)
+    first = sm.gradients(y, x)
+    second = sm.gradients(first, x, unused="zero")
+    f = sm.compile([x], [y, first, second], backend=backend)
+    with mp.workdps(60):
+        for at in (0.75, 30.0, 400.0):
+            wanted = [float(mp.diff(exact, at, order)) for order in range(3)]
+            np.testing.assert_allclose(f(at), wanted, rtol=1e-12, atol=1e-11)

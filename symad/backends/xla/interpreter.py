@@ -159,6 +159,8 @@ class Interpreter:
         inner: Any = getattr(op, "op", op)
         if function is None:
             raise missing(node)
+        if not all(map(_fits, arguments)):
+            raise missing(node, "an integer has more than the 32 bits of JAX's", _SWITCH)
         try:
             operands = _promoted(node, arguments)
             result = self._in_best_form(node, operands)
@@ -172,6 +174,17 @@ class Interpreter:
         if self._is_checked:
             self.note(failure_of(op, arguments, result))
         return result
+
+
+_SWITCH = 'Switch on 64 bits: jax.config.update("jax_enable_x64", True).'
+
+
+def _fits(value: Any) -> bool:
+    """Return whether JAX's dtype, which may have 32 bits only, has room for NumPy's integers."""
+    if not _is_number(value) or canonical(value.dtype) == value.dtype or not value.size:
+        return True
+    limits = np.iinfo(canonical(value.dtype))
+    return bool(limits.min <= value.min() and value.max() <= limits.max)
 
 
 def _is_number(value: Any) -> bool:

@@ -384,6 +384,10 @@ def _threefry(*words: Any, part: str) -> Any:
     given = jnp.broadcast_arrays(*(jnp.asarray(word).astype("uint32") for word in words))
     x, y = bind(*given)
     if part == "joined":
+        if canonical("uint64") != "uint64":
+            raise NotImplementedError(
+                "random bits of 64 bits need jax_enable_x64; floats of dtype='float32' do not"
+            )
         return (x.astype(canonical("uint64")) << 32) | y
     return {"first": x, "second": y, "mixed": x ^ y}[part]
 

@@ -31,7 +31,8 @@ class _Monomial(NamedTuple):
     exponent: Node
 
 
-def _monomial(node: Node) -> _Monomial | None:
+def monomial(node: Node) -> _Monomial | None:
+    """Return a number times the exponential of something, ``None`` if ``node`` is no such."""
     number, power, factor = 1.0, 1.0, None
     for _ in range(_DEEPEST):
         if isinstance(node.op, Exp):
@@ -75,7 +76,7 @@ def _made(number: float, factors: list[Node | None], exponent: Node) -> Node | N
 
 
 def _product(node: Node) -> Node | None:
-    a, b = map(_monomial, node.inputs)
+    a, b = map(monomial, node.inputs)
     if a is None or b is None:
         return None
     return _made(a.number * b.number, [a.factor, b.factor], a.exponent + b.exponent)
@@ -83,10 +84,10 @@ def _product(node: Node) -> Node | None:
 
 def _quotient(node: Node) -> Node | None:
     above, below = node.inputs
-    b = _monomial(below)
+    b = monomial(below)
     if b is None or b.factor is not None or b.number == 0:
         return None
-    a = _monomial(above)
+    a = monomial(above)
     if a is not None:
         return _made(a.number / b.number, [a.factor], a.exponent - b.exponent)
     number = number_of(above)
@@ -96,7 +97,7 @@ def _quotient(node: Node) -> Node | None:
 
 
 def _root(node: Node) -> Node | None:
-    a = _monomial(node.inputs[0])
+    a = monomial(node.inputs[0])
     if a is None or a.factor is not None or a.number <= 0:
         return None
     return _made(a.number**0.5, [], 0.5 * a.exponent)
@@ -104,7 +105,7 @@ def _root(node: Node) -> Node | None:
 
 def _power(node: Node) -> Node | None:
     base, exponent = node.inputs
-    a, number = _monomial(base), number_of(exponent)
+    a, number = monomial(base), number_of(exponent)
     if a is None or a.factor is not None or a.number <= 0 or number is None:
         return None
     if number == 0 or not np.isfinite(number) or exponent.dtype != base.dtype:

@@ -22,7 +22,8 @@ from symad.passes.rule import AnyRule, Procedure, static_shape
 _TAKING = (Index, ArrayIndex, TakeAlongAxis)
 _VIEWS = (ExpandDims, Squeeze, Reshape)
 MOVES = (
-    *_TAKING, *_VIEWS, BroadcastTo, Flip, MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
+    *_TAKING, *_VIEWS, BroadcastTo, Flip,
+    MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose,
 )  # fmt: skip
 """Ops each element of whose result is one of the first input's."""
 _DEEPEST = 3

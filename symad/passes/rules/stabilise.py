@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from symad.graph.node import Constant, Node, apply
+from symad.graph.op import call
 from symad.ops.adjoint import cast, stop_gradient
 from symad.ops.arithmetic import Divide, Multiply, Power, Sqrt, Square, abs, sqrt, square
 from symad.ops.comparison import less, maximum, minimum, not_equal, where
@@ -41,11 +42,12 @@ from symad.ops.moments import Std, Var
 from symad.ops.nn import LogSoftmax, LogSumExp, Softmax
 from symad.ops.reduce import Mean, Prod, Sum, element_count
 from symad.ops.shape import ExpandDims, as_axes
-from symad.ops.special import erf, erfc
-from symad.ops.trigonometric import Cosh, cosh, hypot, log_cosh, sinh, tanh
+from symad.ops.special import Erfc, erf, erfc
+from symad.ops.trigonometric import Cosh, atanh, cosh, hypot, log_cosh, sinh, tanh
 from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of, parameters
 from symad.passes.rules.exponents import EXPONENTS
 from symad.passes.rules.log_softmax_gather import MOVES, TAKEN
+from symad.passes.rules.logarithms import LOGARITHMS
 from symad.passes.rules.shifted_sums import SHIFTED
 from symad.passes.rules.sigmoid_slopes import LOGISTIC
 from symad.passes.rules.views import is_constant_along
@@ -133,9 +135,9 @@ def _slopes_of_log_shares() -> tuple[AnyRule, ...]:
 
 
 def _has_plain_logarithm(x: Node) -> bool:
-    """Return whether ``x`` is a product of exponentials, whose logarithm cannot underflow."""
+    """Return whether ``x`` is a product of functions that vanish, but not their logarithms."""
     for _ in range(_DEEPEST):
-        if isinstance(x.op, (Exp, Sigmoid, Softmax, Cosh)):
+        if isinstance(x.op, (Exp, Sigmoid, Softmax, Cosh, Erfc)):
             return True
         if not isinstance(x.op, (Sqrt, Square, Power, Multiply, Divide, *MOVES)):
             return False
@@ -221,6 +223,12 @@ _OF_LOGARITHMS: tuple[Rule, ...] = (
     Rule("log cosh of a sum", lambda x: logaddexp(x, -x), lambda x: log_cosh(x) + math.log(2)),
     Rule("logaddexp", lambda x, y: log(exp(x) + exp(y)), lambda x, y: logaddexp(x, y)),
     Rule("log exp", lambda x: log(exp(x)), lambda x: x),
+    Rule("log2 of an exponential", lambda x: log2(x), lambda x: log(x) / math.log(2),
+         where=lambda x: not isinstance(x.op, Exp) and _has_plain_logarithm(x),
+         example={"x": sigmoid}),
+    Rule("log10 of an exponential", lambda x: log10(x), lambda x: log(x) / math.log(10),
+         where=lambda x: not isinstance(x.op, Exp) and _has_plain_logarithm(x),
+         example={"x": sigmoid}),
     Rule("log2 exp", lambda x: log2(exp(x)), lambda x: x / math.log(2)),
     Rule("log10 exp", lambda x: log10(exp(x)), lambda x: x / math.log(10)),
     Rule("log1p expm1", lambda x: log1p(expm1(x)), lambda x: x),
@@ -250,6 +258,16 @@ _OF_LOGARITHMS: tuple[Rule, ...] = (
         attributes=_AXES, where=is_nonnegative, example=_LAST | {"x": abs}, domain=(0.1, 3.0),
     ),
     Rule("log cosh", lambda x: log(cosh(x)), lambda x: log_cosh(x)),
+    Rule("log erfc", lambda x: log(erfc(x)),
+         lambda x: call("log_ndtr", -math.sqrt(2) * x) + math.log(2)),
+    Rule("log of one less tanh²", lambda x: log(1 - square(tanh(x))), lambda x: -2 * log_cosh(x)),
+    Rule("log1p of minus tanh²", lambda x: log1p(-square(tanh(x))), lambda x: -2 * log_cosh(x)),
+    Rule("log of one less tanh", lambda x: log(1 - tanh(x)),
+         lambda x: math.log(2) - softplus(2 * x)),
+    Rule("log1p of tanh", lambda x: log1p(tanh(x)), lambda x: math.log(2) - softplus(-2 * x)),
+    Rule("log of one and tanh", lambda x: log(1 + tanh(x)),
+         lambda x: math.log(2) - softplus(-2 * x)),
+    Rule("atanh tanh", lambda x: atanh(tanh(x)), lambda x: x),
     Rule("log sinh", lambda x: log(sinh(x)), lambda x: x + log1mexp(-2 * x) - math.log(2),
          domain=(0.1, 3.0)),
     Rule("log of a square", lambda x: log(square(x)), lambda x: 2 * log(abs(x))),
@@ -322,7 +340,7 @@ FOR_DERIVATIVES = mending(
 
 FORMULAS: tuple[AnyRule, ...] = (
     *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS),
-    *SHIFTED, *EXPONENTS, *TAKEN[:1],
+    *SHIFTED, *EXPONENTS, *TAKEN[:1], *LOGARITHMS,
 )  # fmt: skip
 
 
