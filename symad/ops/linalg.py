@@ -151,8 +151,7 @@ class UnitLength(Normalized):
         Sample(lambda x: _over_norm(x, None), [reals(3)], lambda x: x / np.linalg.norm(x)),
         Sample(lambda x: _over_norm(x, 1), [reals(2, 3)],
                lambda x: x / np.linalg.norm(x, axis=1, keepdims=True), label="axis"),
-        Sample(lambda x: _over_norm(x, 0), [reals(1)], np.sign, label="one element"),
-        Sample(lambda x: _over_norm(x, None), [reals()], np.sign, label="scalar"),
+        Sample(lambda x: _over_norm(x, None), [reals()], np.sign, order=0, label="scalar"),
     )  # fmt: skip
 
     def flops(self, result: Any, *types: Any) -> int:

@@ -35,8 +35,9 @@ EXACT = {
 }  # fmt: skip
 """Ops that round in only one way, or not at all."""
 
-ABSOLUTE = {"gammaln", "digamma", "polygamma", "logaddexp", "erfc", "erfinv"}
-"""Near zeros, erfc far from 0, and erfinv near 1, they err as if operands had been rounded."""
+ABSOLUTE = {"gammaln", "digamma", "polygamma", "logaddexp", "erfc", "erfinv", "sinc"}
+"""Near zeros (of sinc: those of its slopes), erfc far from 0, and erfinv near 1, they err as if
+operands had been rounded."""
 
 RUNNING = {"cumsum", "cumprod", "linear_recurrence"}
 """The last results are made of all operands before them."""
