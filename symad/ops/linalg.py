@@ -138,9 +138,9 @@ class EuclideanNorm(Reduction):
 class UnitLength(Normalized):
     """d as it is, which has length 1 along ``axis``, as x/y has where y is the norm of x.
 
-    Its tangents v are perpendicular to it.  So where one d_m is near ±1, v_m = -Σ_{j≠m} v_j d_j/d_m,
-    which is exact where v_m is the difference of nearly equal numbers.  The transpose of this map
-    subtracts from an adjoint the multiple of d that leaves 0 at d_m.
+    Its tangents v are perpendicular to it.  So where one d_m is near ±1, v_m is
+    -Σ_{j≠m} v_j d_j/d_m, which is exact where v_m is the difference of nearly equal numbers.  The
+    transpose of this map subtracts from an adjoint the multiple of d that leaves 0 at d_m.
     """
 
     name = "unit_length"
