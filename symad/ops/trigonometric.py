@@ -302,7 +302,7 @@ class HypotSlope(Elementwise):
     """
 
     name = "hypot_slope"
-    numpy = staticmethod(lambda x, r, y: direction.numpy(x, r))
+    numpy = staticmethod(lambda x, r, y: np.where(r == 0, 0, np.divide(x, r)))
     latex = direction.latex
     precedence = direction.precedence
     chain = (
