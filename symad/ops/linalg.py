@@ -142,9 +142,9 @@ _MOST_OF_IT = 0.75
 class UnitLength(Normalized):
     """d as it is, which has length 1 along ``axis``, as x/y has where y is the norm of x.
 
-    Its tangents v are perpendicular to it.  So where one d_m is near ±1, v_m = -Σ_{j≠m} v_j d_j/d_m,
-    which is exact where v_m is the difference of nearly equal numbers.  The transpose of this map
-    subtracts from an adjoint the multiple of d that leaves 0 at d_m.
+    Its tangents v are perpendicular to it.  So where one d_m is near ±1, v_m is
+    -Σ_{j≠m} v_j d_j/d_m, which is exact where v_m is the difference of nearly equal numbers.  The
+    transpose of this map subtracts from an adjoint the multiple of d that leaves 0 at d_m.
     """
 
     name = "unit_length"
@@ -155,8 +155,7 @@ class UnitLength(Normalized):
         Sample(lambda x: _over_norm(x, None), [reals(3)], lambda x: x / np.linalg.norm(x)),
         Sample(lambda x: _over_norm(x, 1), [reals(2, 3)],
                lambda x: x / np.linalg.norm(x, axis=1, keepdims=True), label="axis"),
-        Sample(lambda x: _over_norm(x, 0), [reals(1)], np.sign, label="one element"),
-        Sample(lambda x: _over_norm(x, None), [reals()], np.sign, label="scalar"),
+        Sample(lambda x: _over_norm(x, None), [reals()], np.sign, order=0, label="scalar"),
     )  # fmt: skip
 
     def flops(self, result: Any, *types: Any) -> int:

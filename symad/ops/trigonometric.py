@@ -294,6 +294,10 @@ class Hypot(Binary):
     )  # fmt: skip
 
 
+def _hypot_slope(b: ScalarBuilder, x: Value, r: Value, y: Value) -> Value:
+    return direction.scalar(b, x, r)
+
+
 class HypotSlope(Elementwise):
     """c = x/r for r = √(x² + y²), but 0 where r is 0: the slope of :class:`Hypot` along x.
 
@@ -302,7 +306,8 @@ class HypotSlope(Elementwise):
     """
 
     name = "hypot_slope"
-    numpy = staticmethod(lambda x, r, y: direction.numpy(x, r))
+    numpy = staticmethod(lambda x, r, y: np.where(r == 0, 0, np.divide(x, r)))
+    element = _hypot_slope
     latex = direction.latex
     precedence = direction.precedence
     chain = (
@@ -325,9 +330,6 @@ class HypotSlope(Elementwise):
 
     def result_dtype(self, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         return direction.result_dtype(*dtypes[:2])
-
-    def scalar(self, builder: ScalarBuilder, *inputs: Value) -> Value:
-        return direction.scalar(builder, *inputs[:2])
 
     def reads(self, slot: int) -> bool:
         return slot < 2

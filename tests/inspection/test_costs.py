@@ -27,7 +27,8 @@ WITHOUT_OPERATIONS = {
     "matrix_transpose", "moveaxis", "one_hot", "ones_like", "pad", "permute_dims", "repeat",
     "reshape", "reshape_like", "reshape_outer", "roll", "set_at", "shape", "size", "sized_axis",
     "square_axes", "squeeze", "stack", "stop_gradient", "swapaxes", "take_along_axis", "tile",
-    "to_columns", "transpose", "tril", "triu", "unit_vectors", "windows", "zeros_like",
+    "to_columns", "transpose", "tril", "triu", "unit_length", "unit_vectors", "windows",
+    "zeros_like",
 }  # fmt: skip
 """Ops that move, fill or cast; any other op must say how many operations it takes."""
 

@@ -15,5 +15,5 @@ NUMPY_ONLY = frozenset(
 
 def arity(op: PerElement) -> int:
     """Return how many operands an op is tested with."""
-    several = {"add_n": 3, "power_log": 3, "threefry": 4, "where": 3}
+    several = {"add_n": 3, "hypot_slope": 3, "power_log": 3, "threefry": 4, "where": 3}
     return several.get(op.name, 2 if isinstance(op, Binary) else 1)
