@@ -109,6 +109,9 @@ def compile(
     chosen = choose_backend(backend)
     how = _grade(rewrites), bool(recompute), bool(fastmath)
     settings = Settings(chosen, threads, *how, *_devices(chosen, device, mesh))
+    for what, given in (("updates", updates), ("givens", givens)):
+        if not isinstance(given, Mapping | None):
+            raise GraphTypeError(f"{what} is {given!r:.60}, which is not a dict")
     for path, leaf in leaves_with_paths(inputs):
         if not isinstance(leaf, Node):
             raise GraphTypeError(f"inputs{path} is {leaf!r}, which is not a node")
