@@ -155,14 +155,18 @@ def _seed_node(output: Node, value: Any) -> Node:
         ) from None
 
 
+def check_unused(unused: str) -> None:
+    """Raise an error if ``unused`` is none of the three words."""
+    if unused not in ("error", "zero", "none"):
+        raise GradientError(f'unused is {unused!r}; it must be "error", "zero" or "none"')
+
+
 def unused_target(target: Node, record: Extension, unused: str) -> Node | None:
     """Return the result requested by ``unused`` if the outputs do not depend on ``target``."""
     if unused == "none":
         return None
     if unused == "zero":
         return zeros_for(target) if is_structure(target) else zeros_like(target)
-    if unused != "error":
-        raise GradientError(f'unused is {unused!r}; it must be "error", "zero" or "none"')
     blocker = _blocking_node(target, record)
     if blocker is None:
         message = f"the output does not depend on {target!r}"

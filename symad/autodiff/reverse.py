@@ -17,6 +17,7 @@ from symad.autodiff.activity import (
     FormsOf,
     active_nodes,
     as_written,
+    check_unused,
     generation_of,
     output_leaves,
     seed_nodes,
@@ -316,6 +317,7 @@ def gradients(y: Any, xs: Any, seed: Any = None, unused: Unused = "error") -> An
 @isolated
 def target_adjoints(record: Extension, unused: Unused = "error") -> list[Any]:
     """Return the adjoints of the targets, with zeros where a target or an item has none."""
+    check_unused(unused)
     results = []
     for target in record.targets:
         adjoint = record.adjoints.get(target)

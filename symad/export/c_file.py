@@ -23,7 +23,7 @@ from symad.passes.specialise import specialise
 from symad.passes.stack_bounds import stack_bounds
 from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
-from symad.runtime.function import Function
+from symad.runtime.function import Function, require_compiled
 from symad.types import StructureType, Type
 
 _SIGNATURE = (
@@ -90,6 +90,7 @@ def export_c(
     ...     sorted(os.listdir(folder))
     ['model.c', 'model.h']
     """
+    require_compiled(function)
     stem, name = stem_and_name(path, ".c")
     with collector_paused():
         texts = source_of(function, name, sizes or {})

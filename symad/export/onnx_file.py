@@ -13,12 +13,12 @@ from symad.export.onnx_bodies import evaluate
 from symad.export.onnx_elements import OnnxBuilder
 from symad.export.onnx_writer import OnnxArray
 from symad.graph.graph import Graph
-from symad.graph.nested import is_nested
+from symad.graph.nested import is_nested, leaves
 from symad.graph.node import Node, Parameter
 from symad.graph.op import explained
 from symad.passes.specialise import specialise
 from symad.replacing import replacing
-from symad.runtime.function import Function
+from symad.runtime.function import Function, require_compiled
 from symad.runtime.pipeline import optimise
 from symad.types import StructureType, TensorType, Type
 from symad.visible import visible
@@ -83,6 +83,9 @@ def export_onnx(
     >>> session.run(["slope"], {"x": np.array([0.0, 1.0])})  # doctest: +SKIP
     [array([0.        , 1.38177329])]
     """
+    require_compiled(function)
+    if not list(leaves([function.outputs, [*function.updates]])):
+        raise ExportError("a function without outputs cannot be written in ONNX")
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtraError("ONNX is not installed", remedy='pip install "symad[onnx]"')
     data = onnx_model(function, lowered(function), provenance).SerializeToString(deterministic=True)

@@ -17,7 +17,7 @@ from symad.graph.node import Node
 from symad.graph.op import explained
 from symad.passes.size_inputs import size_inputs
 from symad.records import replace
-from symad.runtime.function import Function
+from symad.runtime.function import Function, require_compiled
 from symad.runtime.inputs import Binding
 from symad.types import StructureType, TensorType
 from symad.visible import visible
@@ -63,6 +63,7 @@ def export_stablehlo(function: Function, *arguments: Any, **keywords: Any) -> st
         %0 = stablehlo.sine %arg0 : tensor<2xf64> loc(#loc6)
     ...
     """
+    require_compiled(function)
     settings = replace(function.settings, backend=choose_backend("jax"))
     made = Function(
         function.graph, function.inputs, function.outputs, function.updates, settings, function.name

@@ -12,7 +12,7 @@ from symad.graph.nested import map_leaves, rebuild
 from symad.graph.op import explained
 from symad.passes.loops import prune_loops
 from symad.passes.specialise import specialise
-from symad.runtime.function import Function
+from symad.runtime.function import Function, require_compiled
 from symad.runtime.inputs import Binding
 from symad.types import StructureType, TensorType, Type
 
@@ -66,6 +66,7 @@ def to_jax(function: Function) -> Callable[..., Any]:
     >>> jax.jit(f)([0.0, 1.0])  # doctest: +SKIP
     {'slope': Array([0.       , 1.3817733], dtype=float32), 'y': Array(0.841471, dtype=float32)}
     """
+    require_compiled(function)
     require_jax()
     require_translations(function.graph)
     specialised = lru_cache(64)(lambda *types: prune_loops(specialise(function.graph, types)))

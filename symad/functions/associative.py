@@ -11,6 +11,7 @@ from symad.functions.loops import length_of, like_carry, require_same, scan
 from symad.graph.node import Node
 from symad.graph.op import call
 from symad.ops.base import as_node, register
+from symad.ops.body import called
 from symad.ops.control import map_over
 from symad.ops.structure import flat_nodes, nest
 
@@ -59,7 +60,8 @@ def associative_scan(
         def pair(*elements: Node) -> list[Node]:
             a = nest(values, iter(elements[: len(rows)]))
             b = nest(values, iter(elements[len(rows) :]))
-            result: list[Node] = like_carry(values, function(a, b), "associative_scan")
+            joint = called("the function of associative_scan", function, a, b)
+            result: list[Node] = like_carry(values, joint, "associative_scan")
             require_same(values, elements[: len(rows)], result, "associative_scan")
             return result
 

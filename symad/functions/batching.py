@@ -14,7 +14,7 @@ from symad.graph.node import Node, apply, reporting
 from symad.graph.provenance import isolated, tracing
 from symad.graph.traverse import topological_order
 from symad.ops.base import register, tensor_types
-from symad.ops.body import close_over, placeholder, results_of
+from symad.ops.body import called, close_over, placeholder, results_of
 from symad.ops.control import Map, element_type
 from symad.ops.permute import moveaxis
 from symad.ops.structure import flat_nodes, nest
@@ -77,7 +77,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
         elements = [placeholder(x, element_type(x.type)) for x in sequences]
         with tracing() as made:
             inside = _for_one(given, arrays, elements)
-            result = function(*rebuild(args, inside), **rebuild(keywords, inside))
+            more = rebuild(args, inside), rebuild(keywords, inside)
+            result = called("the function of vmap", function, *more[0], **more[1])
             with reporting("vmap"):
                 found = [_Leaf(*one) for one in _with_axes("result", result, out_axes, "out_axes")]
             outputs = [[] if one.axis is None else flat_nodes(one.value) for one in found]

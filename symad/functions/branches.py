@@ -12,7 +12,7 @@ from symad.graph.node import Node, apply, reporting
 from symad.graph.provenance import isolated, tracing
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node, register, tensor_types
-from symad.ops.body import close_together, placeholder, results_of
+from symad.ops.body import called, close_together, placeholder, results_of
 from symad.ops.branch import Branch, fits
 from symad.ops.loops import require_predicate
 from symad.ops.structure import flat_nodes, nest
@@ -115,10 +115,10 @@ def _branch(
 ) -> Any:
     given = flat_nodes(operands)
     traced = []
-    for branch in branches:
+    for branch, name in zip(branches, names, strict=True):
         arguments = [placeholder(node) for node in given]
         with tracing() as made:
-            result = branch(*nest(tuple(operands), iter(arguments)))
+            result = called(name, branch, *nest(tuple(operands), iter(arguments)))
         traced.append((result, arguments, made))
     results = [result for result, *_ in traced]
     flat = _alike(results, names)

@@ -9,6 +9,7 @@ from symad.errors import GraphTypeError
 from symad.graph.node import Node, reporting
 from symad.ops.adjoint import broadcast_like, cast
 from symad.ops.base import Operand, as_node, as_nodes, register
+from symad.ops.body import called
 from symad.ops.comparison import where
 
 
@@ -105,7 +106,9 @@ def piecewise(
     otherwise = functions.pop() if len(functions) > len(conditions) else 0
 
     def value_of(function: Any) -> Node:
-        value = function(node, *args, **keywords) if callable(function) else function
+        value = function
+        if callable(function):
+            value = called("a function of piecewise", function, node, *args, **keywords)
         return cast(as_node(value, node), node.dtype)
 
     result = broadcast_like(value_of(otherwise), node)

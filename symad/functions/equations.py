@@ -18,7 +18,7 @@ from symad.graph.operators import FUNCTIONS
 from symad.graph.provenance import isolated, tracing
 from symad.ops.adjoint import identity, reshape_like
 from symad.ops.base import register, tensor_types
-from symad.ops.body import close_over, inline, placeholder
+from symad.ops.body import called, close_over, inline, placeholder
 from symad.ops.control import custom
 from symad.ops.structure import flat_nodes, nest
 
@@ -61,7 +61,7 @@ def implicit(
 
     @isolated
     def solve(*parameters: Any) -> Any:
-        equation = _Equation(residual, parameters, solver(*parameters))
+        equation = _Equation(residual, parameters, called("the solver", solver, *parameters))
         return _solution(equation, solver, parameters, name)
 
     return solve
@@ -73,7 +73,9 @@ def _solution(
     """Return what ``solver`` computes, with derivatives that follow from the equation."""
     given = flat_nodes(parameters)
     function = custom(
-        lambda *inner: solver(*nest(tuple(parameters), iter(inner[: len(given)]))),
+        lambda *inner: called(
+            "the solver", solver, *nest(tuple(parameters), iter(inner[: len(given)]))
+        ),
         equation.reverse, equation.forward, name,
     )  # fmt: skip
     return function(*given, *equation.captured)
@@ -102,7 +104,8 @@ class _Equation:
         arguments = [placeholder(node) for node in (*likes, *given)]
         inner, more = arguments[: len(likes)], arguments[len(likes) :]
         with tracing() as made:
-            result = residual(nest(solution, iter(inner)), *nest(tuple(parameters), iter(more)))
+            given = nest(tuple(parameters), iter(more))
+            result = called("the residual", residual, nest(solution, iter(inner)), *given)
             flat = flatten(flat_nodes(result))
         self.body, self.captured = close_over([flat], arguments, made)
         self._parameters = len(given) + len(self.captured)
@@ -265,10 +268,12 @@ def fixed_point(
     first = _start(guess)
 
     def step(x: Node, likes: Sequence[Node]) -> Node:
-        return flatten(flat_nodes(function(nest(first, iter(unflatten(x, likes))))))
+        return flatten(
+            flat_nodes(called("the function", function, nest(first, iter(unflatten(x, likes)))))
+        )
 
     def residual(x: Any) -> Node:
-        return flatten(flat_nodes(x)) - flatten(flat_nodes(function(x)))
+        return flatten(flat_nodes(x)) - flatten(flat_nodes(called("the function", function, x)))
 
     solver = lambda: _iterated(step, first, tolerance, max_steps, "fixed_point")  # noqa: E731
     return _solution(_Equation(residual, (), first), solver, (), "fixed_point")

@@ -15,7 +15,7 @@ from symad.graph.op import call
 from symad.graph.provenance import isolated, tracing
 from symad.ops.adjoint import cast
 from symad.ops.base import as_node, register, tensor_types, weak_constant
-from symad.ops.body import close_over, close_together, placeholder, results_of
+from symad.ops.body import called, close_over, close_together, placeholder, results_of
 from symad.ops.control import element_type
 from symad.ops.loops import Scan, While, require_predicate, shape_of
 from symad.ops.structure import flat_nodes, nest
@@ -84,9 +84,11 @@ def scan(
     with reporting("scan", *rows):
         elements = [placeholder(row, element_type(row.type)) for row in rows]
     steps, size = length_of(rows, length)
-    first, inner, made, (new, outputs) = _traced(
-        lambda state: _pair(step(state, nest(sequences, iter(elements)))), carry, "scan"
-    )
+
+    def next_of(state: Any) -> tuple[Any, Any]:
+        return _pair(called("the step of scan", step, state, nest(sequences, iter(elements))))
+
+    first, inner, made, (new, outputs) = _traced(next_of, carry, "scan")
     flat = flat_nodes(outputs)
     body, captured = close_over([*new, *flat, *inner], [*inner, *elements], made)
     op = Scan(body, len(first), len(rows), size, bool(reverse))
@@ -358,10 +360,12 @@ def while_loop(
     >>> sm.compile([x], [y, sm.gradients(y, x)])(3.0)
     [np.float64(6561.0), np.float64(17496.0)]
     """
-    first, inner, made, (new, _) = _traced(lambda c: (body(c), None), carry, name)
+    first, inner, made, (new, _) = _traced(
+        lambda c: (called(f"the body of {name}", body, c), None), carry, name
+    )
     asked = [placeholder(node) for node in first]
     with tracing() as tested:
-        predicate = as_node(condition(nest(carry, iter(asked))))
+        predicate = as_node(called(f"the condition of {name}", condition, nest(carry, iter(asked))))
     with reporting("while_loop", *first):
         require_predicate(predicate.type)
     graphs, captured = close_together(
@@ -410,7 +414,7 @@ def fori_loop(start: Any, stop: Any, body: Callable[[Any, Any], Any], carry: Any
 
     def step(state: Any, _: Any) -> tuple[Any, None]:
         i, inner = state
-        return (i + 1, body(i, inner)), None
+        return (i + 1, called("the body of fori_loop", body, i, inner)), None
 
     (_, last), _ = scan(step, (first, carry), length=steps)
     return last

@@ -268,6 +268,11 @@ def _pooled(
     Reductions along first axes are fast: each step takes whole rows.
     """
     count = len(_sizes_of(x)) - 2 if isinstance(window, int) else len(window)
+    if count < 1:
+        raise ShapeError(
+            f"there is no axis to pool along: one number is for all but the first two of {x.type}",
+            remedy=f"Give a window for each of the last axes, as in window=({window},).",
+        )
     sizes = _each(window, [0] * count, "the size of a window")
     steps = sizes if stride is None else _each(stride, sizes, "a stride")
     gaps = _each(dilation, sizes, "a dilation")

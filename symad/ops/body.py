@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from symad.errors import InternalError
+from symad.errors import GraphTypeError, InternalError
 from symad.graph.cost import total_cost
 from symad.graph.graph import Graph, rebuild, replace_inputs
 from symad.graph.node import Constant, Node, apply
@@ -260,6 +260,27 @@ def closure(start: Iterable[int], steps: Callable[[int], Iterable[int]]) -> set[
         found |= fresh
         pending += fresh
     return found
+
+
+def called(what: str, function: Any, *arguments: Any, **keywords: Any) -> Any:
+    """Return the result of a user's function; what takes no such arguments is an error of ours.
+
+    Raises
+    ------
+    GraphTypeError
+        If it is no function, or has other parameters.
+    """
+    try:
+        return function(*arguments, **keywords)
+    except TypeError as error:
+        trace = error.__traceback__
+        if trace is not None and trace.tb_next is not None:  # raised inside of the function
+            raise
+        count = len(arguments) + len(keywords)
+        raise GraphTypeError(
+            f"{what} is called with {count} argument{'s' * (count != 1)}: {error}",
+            remedy="Pass a function, such as a lambda, that takes them.",
+        ) from None
 
 
 def close_over(

@@ -22,6 +22,7 @@ from symad.ops.body import (
     Program,
     RunBody,
     WithOneBody,
+    called,
     close_over,
     inline,
     like_found,
@@ -241,7 +242,7 @@ def map_over(function: Callable[..., Any], sequences: Sequence[Node]) -> Any:
     """
     elements = [placeholder(sequence, element_type(sequence.type)) for sequence in sequences]
     with tracing() as made:
-        result = function(*elements)
+        result = called("the function of map_over", function, *elements)
         outputs = flat_nodes(result)
     body, captured = close_over(outputs, elements, made)
     results = results_of(apply(Map(body, len(elements)), *sequences, *captured))
@@ -448,12 +449,12 @@ def custom(
         nodes = [as_node(value) for value in inputs]
         arguments = [placeholder(node) for node in nodes]
         with tracing() as made:
-            result = function(*arguments)
+            result = called(label, function, *arguments)
             outputs = flat_nodes(result)
         body, captured = close_over(outputs, arguments, made)
         op = Call(body, label, reverse, forward)
-        called = Node(op, (*nodes, *captured), op.infer(), label)
-        return nest(result, iter(results_of(called)))
+        node = Node(op, (*nodes, *captured), op.infer(), label)
+        return nest(result, iter(results_of(node)))
 
     make.__name__, make.__doc__ = label, function.__doc__
     return make

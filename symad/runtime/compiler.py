@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from symad.backends.base import Backend, BackendName, Settings
@@ -116,7 +116,7 @@ def compile(
     fed = list(leaves(inputs))
     if len(set(fed)) != len(fed):
         raise GraphError("an input is named twice")
-    new_values = [_new_value(target, value) for target, value in (updates or {}).items()]
+    new_values = [_new_value(target, value) for target, value in _items("updates", updates)]
     everything = [*fetched, *new_values]
     if givens:
         everything = _substitute(everything, fed, givens)
@@ -128,6 +128,12 @@ def compile(
         if unread:
             graph = Graph(everything, [*graph.inputs, *unread])
     return Function(graph, inputs, results, stored, settings, name or "function")
+
+
+def _items(what: str, given: Mapping[Any, Any] | None) -> Iterable[tuple[Any, Any]]:
+    if not isinstance(given, Mapping | None):
+        raise GraphTypeError(f"{what} is {given!r:.60}, which is not a dict")
+    return (given or {}).items()
 
 
 def _grade(rewrites: str) -> Grade:
@@ -177,7 +183,7 @@ def _new_value(target: Any, value: Any) -> Node:
 
 
 def _substitute(outputs: list[Node], fed: list[Node], givens: Mapping[Node, Any]) -> list[Node]:
-    new = {old: as_node(value, like=old) for old, value in givens.items()}
+    new = {old: as_node(value, like=old) for old, value in _items("givens", givens)}
     reached = Graph.with_leaves(outputs, [*fed, *new], Variable)
     return list(rebuild_graph(reached, replace_inputs, new).outputs)
 

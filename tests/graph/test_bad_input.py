@@ -3,13 +3,15 @@
 import inspect
 import operator
 import pickle
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import FeedError, GraphTypeError, ShapeError
+from symad.errors import FeedError, GradientError, GraphTypeError, ShapeError
 from symad.graph.operators import FUNCTIONS
 
 
@@ -392,3 +394,68 @@ def test_types_without_a_loop():
     flag = sm.Variable("flag", dtype="bool")
     with pytest.raises(GraphTypeError, match="subtract.*not defined for bool and bool"):
         flag - flag
+
+
+def _calls_of_others(x: sm.Variable, s: sm.Variable) -> dict[str, Callable[[], Any]]:
+    """Return programs that pass what is no function, or a function of other parameters."""
+    return {
+        "step": lambda: sm.scan(lambda c: c, 0.0, x),  # type: ignore[arg-type,misc]
+        "no step": lambda: sm.scan(3, 0.0, x),  # type: ignore[arg-type]
+        "branch": lambda: sm.cond(s > 0, s, s),  # type: ignore[arg-type]
+        "operand": lambda: sm.cond(s > 0, lambda a: a, lambda: s),
+        "cases": lambda: sm.switch(sm.cast(s, "int64"), [lambda: s, 3]),  # type: ignore[list-item]
+        "condition": lambda: sm.while_loop(lambda: 3, lambda c: c, s),  # type: ignore[arg-type,misc]
+        "body": lambda: sm.while_loop(lambda c: c < 3, lambda a, b: a, s),  # type: ignore[arg-type,misc]
+        "count": lambda: sm.fori_loop(0, 3, lambda c: c, s),  # type: ignore[arg-type,misc]
+        "vmap": lambda: sm.vmap(lambda a, b: a)(x),
+        "keyword": lambda: sm.vmap(lambda a: a)(x, b=x),
+        "map_over": lambda: sm.map_over(lambda a, b: a, [x]),
+        "associative_scan": lambda: sm.associative_scan(lambda a: a, x),  # type: ignore[arg-type,misc]
+        "custom": lambda: sm.custom(1, 2)(x),  # type: ignore[arg-type]
+        "root": lambda: sm.root(3, s),  # type: ignore[arg-type]
+        "fixed_point": lambda: sm.fixed_point(lambda: 3, s),  # type: ignore[arg-type,misc]
+        "implicit": lambda: sm.implicit(1, 2)(s),  # type: ignore[arg-type]
+        "piecewise": lambda: sm.piecewise(x, [x > 0], [lambda: 3]),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _calls_of_others(sm.Variable("x", (3,)), sm.Variable("s", ())))
+def test_functions_that_take_no_such_arguments(name: str) -> None:
+    call = _calls_of_others(sm.Variable("x", (3,)), sm.Variable("s", ()))[name]
+    with pytest.raises(GraphTypeError, match=r"(?s)is called with \d argument.*Pass a function"):
+        call()
+
+
+def test_what_a_users_function_raises_stays_as_it_is() -> None:
+    def step(carry: Any, element: Any) -> Any:
+        raise TypeError("of the user's own")
+
+    with pytest.raises(TypeError, match=r"^of the user's own$"):
+        sm.scan(step, 0.0, sm.Variable("x", (3,)))
+
+
+@pytest.mark.parametrize("wrong", [3, lambda: 3], ids=["number", "function"])
+@pytest.mark.parametrize(
+    "export",
+    [sm.to_jax, sm.export_stablehlo, *(lambda f, e=e: e(f, "a.c") for e in
+     (sm.export_c, sm.export_object, sm.export_onnx))],
+    ids=["jax", "stablehlo", "c", "object", "onnx"],
+)  # fmt: skip
+def test_only_compiled_functions_are_exported(export: Callable[[Any], Any], wrong: Any) -> None:
+    with pytest.raises(GraphTypeError, match="not a compiled function"):
+        export(wrong)
+
+
+def test_words_and_dicts_are_checked_before_they_are_needed() -> None:
+    x = sm.Variable("x", ())
+    with pytest.raises(GradientError, match="unused is 'all'"):
+        sm.gradients(x * 2, x, unused="all")  # type: ignore[call-overload]
+    for what in ("updates", "givens"):
+        with pytest.raises(GraphTypeError, match=f"{what} is .*not a dict"):
+            sm.compile([x], x, **{what: [x]})
+
+
+def test_one_number_is_no_window_where_there_are_no_axes_for_it() -> None:
+    for pool in (sm.nn.max_pool, sm.nn.avg_pool):
+        with pytest.raises(ShapeError, match=r"(?s)no axis to pool along.*window=\(2,\)"):
+            pool(sm.Variable("x", (3, 4)), 2)

@@ -221,7 +221,9 @@ def test_logarithms_of_shares_have_derivatives_where_the_share_vanishes(backend:
 
 
 VANISHING: dict[str, tuple[Callable[[Node], Node], Callable[[Any], Any]]] = {
-    "shares": (lambda x: sm.log(3 * shares(x)[1] * shares(x)[2]), lambda x: mp.log(3) + ln(x, 1) + ln(x, 2)),
+    "shares": (
+        lambda x: sm.log(3 * shares(x)[1] * shares(x)[2]), lambda x: mp.log(3) + ln(x, 1) + ln(x, 2)
+    ),
     "ratio": (lambda x: sm.log(shares(x)[2] / shares(x)[0]), lambda x: -2 * x),
     "power": (lambda x: sm.log(shares(x)[2] ** 2.5), lambda x: 2.5 * ln(x, 2)),
     "log2": (lambda x: sm.log2(shares(x)[2]), lambda x: ln(x, 2) / mp.log(2)),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from symad.graph.node import Node, apply
 from symad.ops.arithmetic import Divide, Multiply, Subtract, multiply, subtract
-from symad.ops.exponential import Log, log
+from symad.ops.exponential import Exp, Log, exp, log
 from symad.ops.gather import AddAlongAxis, TakeAlongAxis, take_along_axis
 from symad.ops.index import ArrayIndex, Index, ScatterAdd, scatter_add
-from symad.ops.nn import AtLargest, LogSoftmax, Softmax, softmax
+from symad.ops.nn import AtLargest, LogSoftmax, LogSumExp, Softmax, softmax
 from symad.ops.permute import MatrixTranspose, MoveAxis, PermuteDims, SwapAxes, Transpose
 from symad.ops.rearrange import Flip
+from symad.ops.reduce import Sum
 from symad.ops.reduce import sum as sum_of
 from symad.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, broadcast_to, reshape
 from symad.passes.grade import Grade
@@ -31,14 +32,18 @@ _DEEPEST = 3
 
 
 def _log_of_taken(node: Node) -> Node | None:
-    """log(softmax(x)[k]) = log_softmax(x)[k]"""
+    """log(softmax(x)[k]) = log_softmax(x)[k], and log(sum(exp(x))[k]) = logsumexp(x)[k]"""
     moves, share = list[Node](), node.inputs[0]
     while isinstance(share.op, MOVES) and len(moves) < _DEEPEST:
         moves.append(share)
         share = share.inputs[0]
-    if not moves or not isinstance(share.op, Softmax):
+    if isinstance(share.op, Softmax):
+        result = apply(LogSoftmax(share.op.axis), share.inputs[0])
+    elif isinstance(share.op, Sum) and isinstance(share.inputs[0].op, Exp):
+        op = LogSumExp(share.op.axis, share.op.keepdims)
+        result = apply(op, share.inputs[0].inputs[0])
+    else:
         return None
-    result = apply(LogSoftmax(share.op.axis), share.inputs[0])
     for moved in reversed(moves):
         assert moved.op is not None
         result = apply(moved.op, result, *moved.inputs[1:])
@@ -103,7 +108,14 @@ TAKEN: tuple[AnyRule, ...] = (
         (Log,),
         (lambda x: log(softmax(x, axis=1)[[0, 1], [2, 0]]), lambda x: log(softmax(x, axis=0)[1]),
          lambda x: log(take_along_axis(softmax(x, axis=1), [[0], [2]], axis=1))),
-        grade=Grade.ROUNDING, needs=frozenset({Softmax}), makes=frozenset({LogSoftmax}), mends=True,
+        grade=Grade.ROUNDING, needs=frozenset({Softmax}), makes=frozenset({LogSoftmax}),
+        when=lambda kind, heads: issubclass(heads[0], MOVES), mends=True,
+    ),
+    Procedure(
+        "log of elements of sums of exp", _log_of_taken, "log(sum(exp(x))[k]) = logsumexp(x)[k]",
+        (Log,), (lambda x: log(reshape(sum_of(exp(x), 1), (2, 1))),),
+        grade=Grade.ROUNDING, needs=frozenset({Sum, Exp}), makes=frozenset({LogSumExp}),
+        when=lambda kind, heads: issubclass(heads[0], MOVES), mends=True,
     ),
     Procedure(
         "slope of elements of softmax", _times_share,

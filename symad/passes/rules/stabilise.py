@@ -340,7 +340,7 @@ FOR_DERIVATIVES = mending(
 
 FORMULAS: tuple[AnyRule, ...] = (
     *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS),
-    *SHIFTED, *EXPONENTS, *TAKEN[:1], *LOGARITHMS,
+    *SHIFTED, *EXPONENTS, *TAKEN[:2], *LOGARITHMS,
 )  # fmt: skip
 
 
@@ -433,4 +433,4 @@ _DERIVATIVES: tuple[AnyRule, ...] = (
 
 DERIVATIVES = tuple(map(_linear_in_adjoints, _DERIVATIVES))
 
-STABILISE = (*FORMULAS, *DERIVATIVES, *LOGISTIC, *TAKEN[1:])
+STABILISE = (*FORMULAS, *DERIVATIVES, *LOGISTIC, *TAKEN[2:])
