@@ -117,6 +117,22 @@ def arrange(lifetimes: Sequence[Lifetime], alignment: int = 64) -> Arrangement:
     >>> arrange([Lifetime(128, 0, 1), Lifetime(256, 1, 2), Lifetime(64, 2, 3)])
     Arrangement(offsets=(0, 128, 0), size=384, lower_bound=384)
     """
+    if {type(life.size) for life in lifetimes} <= {int}:
+        return _arranged(lifetimes, alignment)
+    steps, count = [(life.first, life.last) for life in lifetimes], len(lifetimes)
+    found = computed(partial(_numbers, steps, alignment), *[life.size for life in lifetimes])
+    offsets = tuple([found[k] for k in range(count)])
+    return Arrangement(offsets, found[count], found[count + 1])
+
+
+def _numbers(steps: Sequence[Span], alignment: int, *sizes: int) -> tuple[int, ...]:
+    """Return the numbers of the arrangement of values with these sizes."""
+    pairs = zip(sizes, steps, strict=True)
+    made = _arranged([Lifetime(size, *ends) for size, ends in pairs], alignment)
+    return *made.offsets, made.size, made.lower_bound
+
+
+def _arranged(lifetimes: Sequence[Lifetime], alignment: int) -> Arrangement:
     sizes = [-(-life.size // alignment) * alignment for life in lifetimes]
     padded = most_live(lifetimes, sizes)
     best, smallest = [0] * len(sizes), sum(sizes) + 1
@@ -298,10 +314,9 @@ def assign(
     placed = dict(results)
     placed |= _borrowed({k: life for k, life in free.items() if k not in placed}, free, results)
     rest = [k for k in free if k not in placed]
-    needed_at = [(free[buffer].first, free[buffer].last) for buffer in rest]
-    arena = computed(partial(_arranged, steps=needed_at), *[free[buffer].size for buffer in rest])
-    for k, buffer in enumerate(rest):
-        placed[buffer] = Storage(StorageKind.ARENA, arena[k])
+    arena = arrange([free[buffer] for buffer in rest])
+    for buffer, offset in zip(rest, arena.offsets, strict=True):
+        placed[buffer] = Storage(StorageKind.ARENA, offset)
     for buffer, home in home_of.items():
         placed[buffer] = placed[home]
     unused = Storage(StorageKind.ARENA, 0)
@@ -309,13 +324,7 @@ def assign(
         given if isinstance(given, Storage) else placed.get(buffer, unused)
         for buffer, given in enumerate(buffers)
     )
-    return Assignment(storages, over, arena[len(rest)])
-
-
-def _arranged(*sizes: int, steps: Sequence[Span]) -> tuple[int, ...]:
-    """Return the offset of each value, and the size of the arena."""
-    made = arrange([Lifetime(size, *ends) for size, ends in zip(sizes, steps, strict=True)])
-    return *made.offsets, made.size
+    return Assignment(storages, over, arena.size)
 
 
 def _size(buffer: Storage | int) -> int:

@@ -55,7 +55,7 @@ FULL = jit.Effort.FULL
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_ops(name: str, folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ops(name: str, jobs: PostponedJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Derivatives consist of other ops of the table."""
     built = build(next(cases_of(OP_CLASSES[name])), "float64")
     dense = [y for y in built.outputs if not isinstance(y.type, SparseType)]
@@ -73,7 +73,8 @@ def test_ops(name: str, folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ("shape", "is_fast", "effort"),
     [
         ((), False, jit.Effort.NONE),
-        ((7,), False, jit.Effort.LOW),
+        ((7,), False, jit.Effort.NONE),
+        ((1 << 17,), False, jit.Effort.LOW),
         ((), True, FULL),
         ((7,), True, FULL),
     ],

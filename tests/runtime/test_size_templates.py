@@ -15,7 +15,10 @@ import symad as sm
 from symad.backends.base import CompileRequest, Settings
 from symad.backends.select import NATIVE
 from symad.errors import ShapeError, SymadError
-from symad.graph.node import Node
+from symad.graph.node import Node, apply
+from symad.graph.op import OP_CLASSES
+from symad.graph.tape import Traced
+from symad.ops.exponential import Exp
 from symad.runtime import pipeline, size_template
 from symad.runtime.function import Function
 from tests.ops.test_op_table import CASES
@@ -178,3 +181,33 @@ def test_loops_and_threads(compiled: list[int]) -> None:
         assert bits(f(*given)) == bits(fresh)
         if size in (22, 23, 90):
             assert len(compiled) == before
+
+
+def test_memory_that_calls_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "_CHECKED_FROM", 1 << 10)
+    f = layers()
+    for size in (100, 101, 102, 117):
+        f(*batch(size))
+        found = f.specialised()
+        assert ("_compiled" in vars(found)) == (size < 102)
+        assert found.memory == f.plan.lower_bound > 1000
+
+
+def test_ops_of_others_meet_plain_sizes_only() -> None:
+    kinds: list[Any] = []
+
+    class Noting(Exp):
+        name = "noting"
+
+        def infer(self, *types: Any) -> Any:
+            kinds.extend(type(size) for size in types[0].shape)
+            return super().infer(*types)
+
+    try:
+        x = sm.Variable("x", (None,))
+        f = sm.compile([x], apply(Noting(), x) + 1, backend="native")
+        for size in (20, 21, 22, 23):
+            np.testing.assert_allclose(f(np.zeros(size)), np.full(size, 2.0))
+    finally:
+        OP_CLASSES.pop("noting", None)
+    assert not any(kind is Traced for kind in kinds)

@@ -57,8 +57,9 @@ class Effort(Enum):
     FULL = 3
     """All passes, for code that leaves vectors, or the use of memory, to LLVM."""
     QUICK = -1
-    """None at first, where such code can be replaced, and low when there is time: a fifth of the
-    time until the first call.  For code of which some runs once in a call."""
+    """None at first, where such code can be replaced, and low when there is time: a fifth to a half
+    of the time until the first call.  For code of which some runs once in a call, or that takes
+    less than twice as long without passes."""
 
     @property
     def level(self) -> int:
@@ -69,6 +70,18 @@ class Effort(Enum):
     def of_arithmetic(is_fast: bool) -> Effort:
         """Return what pays: only arithmetic that may be reassociated gains from all passes."""
         return Effort.FULL if is_fast else Effort.LOW
+
+    @staticmethod
+    def of_size(numbers: int) -> Effort:
+        """Return what pays for loops whose first call computes so many numbers.
+
+        Without passes, they take up to twice the time.
+        """
+        return Effort.QUICK if numbers < _LARGE else Effort.LOW
+
+
+_LARGE = 1 << 18
+"""So many numbers take as long to compute as LLVM's passes for one loop, within a factor of ten."""
 
 
 _OPTIONS = {

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from symad.backends.native.jit import stored_module
+from symad.backends.native.jit import Effort, stored_module
 from symad.backends.native.object_writer import ObjectWriter
 from symad.backends.native.words import (
     BRANCH_SIZE,
@@ -28,7 +28,8 @@ class LoopRuntime:
     """The machine code, loaded."""
 
     def __init__(self) -> None:
-        self.module = stored_module("loops", lambda: (_LoopWriter().finish(), ()), "loops")
+        written = lambda: (_LoopWriter().finish(), ())  # noqa: E731
+        self.module = stored_module("loops", written, "loops", Effort.QUICK)
         names = "counted", "conditional", "branch", "guarded", "called"
         self.counted, self.conditional, self.branch, self.guarded, self.called = map(
             self.module.address, names

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from symad.backends.native.lower.dispatch import LoweredSegment, PlacedSegment, lower, place
 from symad.backends.native.lower.views import is_view, root_of
-from symad.backends.native.numpy_kernel import called_ops
 from symad.backends.native.schedule import Schedule
 from symad.backends.native.segment_code import LoopCall, grouped, kernel_count
 from symad.graph.node import Node
@@ -226,5 +225,7 @@ def _in_words(segment: PlacedSegment, result: Mapping[Node, str], prefix: str) -
 
 def _by_numpy(segment: PlacedSegment, node: Node) -> str:
     """Return which ops in a loop NumPy computes, as part of a description."""
+    from symad.backends.native.numpy_kernel import called_ops
+
     names = called_ops([call for call in segment.code.calls if call.node is node])
     return f"{', '.join(names)} by NumPy, " if names else ""

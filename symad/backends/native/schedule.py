@@ -8,9 +8,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Sequence
 
-from symad.backends.native.lower.bodies import own_outputs
 from symad.backends.native.lower.dispatch import is_large, supports
-from symad.backends.native.lower.views import is_view
+from symad.backends.native.lower.views import is_view, own_outputs
 from symad.backends.native.segment_code import without_packages
 from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph

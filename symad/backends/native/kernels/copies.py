@@ -18,7 +18,7 @@ def lines_kernel() -> Kernel:
 
     Words: source, target, length of a line; the outer axes of both, with strides in bytes.
     """
-    return kernel("copy lines", _write_lines)
+    return kernel("copy lines", _write_lines, Effort.QUICK)
 
 
 def _write_lines(writer: KernelWriter) -> None:

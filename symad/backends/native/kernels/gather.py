@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import vector_unit
+from symad.backends.native.jit import Effort, vector_unit
 from symad.backends.native.kernels.vectors import Vectors, gathers, lanes_of
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
@@ -30,6 +30,7 @@ def gather_kernel(
     single: bool,
     line: int,
     are_inside: bool = False,
+    effort: Effort = Effort.LOW,
 ) -> Kernel:
     """Return the kernel that copies the items at indices of ``source``.
 
@@ -57,6 +58,7 @@ def gather_kernel(
         target, if these have step 1.  Otherwise 0.
     are_inside : bool
         Whether no index is negative or out of range.
+    effort : Effort
     """
     dtype = np.dtype(f"u{item_size}")
     in_vectors = single and line > 0 and gathers(dtype)
@@ -70,7 +72,7 @@ def gather_kernel(
         else:
             _Gathering(writer, indices, (dtype, dtype), single, lanes, are_inside).gather()
 
-    return kernel(name, write)
+    return kernel(name, write, effort)
 
 
 def scatter_kernel(

@@ -67,8 +67,11 @@ class LoopCode:
 _codes: jit.Latest[LoopCode] = jit.Latest(_KEPT)
 
 
-def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
-    """Return the machine code of a nest; nests of the same structure share it."""
+def loop_code(nest: Nest, layout: NestLayout, is_repeated: bool = False) -> LoopCode:
+    """Return the machine code of a nest, which a call may run many times.
+
+    Nests of the same structure share it.
+    """
 
     structure = structure_of(nest, layout)
 
@@ -76,6 +79,8 @@ def loop_code(nest: Nest, layout: NestLayout) -> LoopCode:
         formulas = formulas_of(n.op for n in nest.computed if isinstance(n.op, PerElement))
         lasting = None if formulas is None else ("loops", structure, formulas)
         effort = jit.Effort.of_arithmetic(nest.is_fast)
+        if effort is jit.Effort.LOW and not is_repeated:
+            effort = jit.Effort.of_size(layout.elements * len(nest.computed))
         module = stored_module(lasting, lambda: (loop_text(nest, layout), ()), "loops", effort)
         return LoopCode(module, module.address("kernel"))
 

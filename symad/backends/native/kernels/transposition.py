@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from symad.backends.native.jit import vector_unit
+from symad.backends.native.jit import Effort, vector_unit
 from symad.backends.native.kernels.vectors import Vectors
 from symad.backends.native.kernels.writer import Kernel, KernelWriter, kernel
 
@@ -27,7 +27,8 @@ def transposition_kernel(size: int) -> Kernel:
     before.  Words: source, target, the rows of the source, its columns, its step from row to row,
     that of the target; the outer axes of both.
     """
-    return kernel(f"transpose {size}", lambda writer: _write(writer, np.dtype(f"u{size}")))
+    dtype = np.dtype(f"u{size}")
+    return kernel(f"transpose {size}", lambda writer: _write(writer, dtype), Effort.QUICK)
 
 
 def _write(writer: KernelWriter, dtype: np.dtype[Any]) -> None:

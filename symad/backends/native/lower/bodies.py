@@ -37,7 +37,6 @@ from symad.graph.evaluation_order import frugal_order
 from symad.graph.graph import Graph
 from symad.graph.node import Node, Variable, apply
 from symad.graph.op import Op
-from symad.ops.adjoint import identity
 from symad.ops.body import WithBody, results_of
 from symad.ops.branch import Branch
 from symad.ops.control import Call as Custom
@@ -46,8 +45,6 @@ from symad.ops.loops import Scan, While
 from symad.ops.matrices import NanOnFailure, axes_of_matrix
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
-from symad.plan.liveness import sharing_of
-from symad.plan.plan import copied_outputs
 from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
 from symad.types import StructureType, TensorType, Type, UnknownShape
@@ -90,17 +87,6 @@ class Tools:
 
 LowerLoop = Callable[[Node, Views, Views, Tools], list[Call]]
 """A function that returns the calls for an op with bodies, from its arguments and results."""
-
-
-def own_outputs(graph: Graph) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
-    """Return the outputs, with a copy of each that shares memory; and these copies."""
-    copied = copied_outputs(graph, sharing_of(graph))
-    outputs, copies = list(graph.outputs), []
-    for k, output in enumerate(outputs):
-        if copied[k] and isinstance(output.type, TensorType) and output.type.is_static:
-            outputs[k] = apply(identity, output)
-            copies.append(outputs[k])
-    return tuple(outputs), tuple(copies)
 
 
 def computed_nodes(body: Graph) -> list[Node]:

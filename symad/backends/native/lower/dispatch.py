@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symad.backends.native import numpy_kernel
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, contiguous_strides
-from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
-from symad.backends.native.lower.joined_parts import Result, places_of_parts
-from symad.backends.native.lower.scalar_bodies import MOST_CALLED, scalar_call, scalar_code
-from symad.backends.native.lower.views import is_view, view
+from symad.backends.native.lower import contract, copies, index, lapack, loops
+from symad.backends.native.lower.views import is_view, own_outputs, view
 from symad.backends.native.segment_code import ArrayType, Call, LoopCall, SegmentCode, blocks_of
 from symad.errors import InternalError
 from symad.graph.graph import Graph
@@ -26,21 +23,35 @@ from symad.graph.node import Constant, Node
 from symad.graph.op import Op
 from symad.ops.adjoint import Identity
 from symad.ops.base import PerElement
+from symad.ops.body import WithBody
 from symad.ops.fused import Fused
 from symad.ops.join import Concat
+from symad.ops.matrices import NanOnFailure
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
-from symad.passes.pieces import Piece
 from symad.plan.buffer_assignment import Assignment, BufferUse, assign
 from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
 from symad.types import StructureType, TensorType
+
+if TYPE_CHECKING:
+    from symad.backends.native.lower.joined_parts import Result
+    from symad.passes.pieces import Piece
 
 
 @cache
 def _table() -> dict[type[Op], copies.Lower]:
     """Return the lowering function of each op that is neither a nest nor a view."""
     return {**copies.TABLE, **contract.TABLE, **lapack.TABLE, **index.TABLE}
+
+
+def _table_of_bodies(op: Op | None) -> dict[type[Op], Any]:
+    """Return the lowering functions of ops with bodies, if an op may be one of them."""
+    if isinstance(op, Fused) or not isinstance(op, (WithBody, NanOnFailure)):
+        return {}
+    from symad.backends.native.lower.bodies import TABLE  # few graphs need it
+
+    return TABLE
 
 
 @cache
@@ -55,13 +66,15 @@ def supports(node: Node) -> bool:
     op = node.op
     if isinstance(op, StructureItem):
         whole = node.inputs[0]
-        tables = _table(), bodies.TABLE
+        tables = _table(), _table_of_bodies(whole.op)
         is_computed = isinstance(whole.op, Fused) or any(type(whole.op) in t for t in tables)
         return is_computed and supports(whole)
     if isinstance(op, PerElement):
         return loops.has_nest(node)
-    if type(op) in bodies.TABLE:
-        return bodies.are_lowered(node, supports)
+    if type(op) in _table_of_bodies(op):
+        from symad.backends.native.lower.bodies import are_lowered
+
+        return are_lowered(node, supports)
     if op is None or not all(map(_is_known, (*node.inputs, *_parts(node)))):
         return False
     if type(op) in _table():
@@ -145,7 +158,11 @@ def lower(
         Whether the NumPy kernels of ops without code may be called.
     """
     joins = [node for node in nodes if isinstance(node.op, Concat)]
-    places = places_of_parts(joins, nodes, kept) if joins else {}
+    places: Mapping[Result, tuple[Node, Piece]] = {}
+    if joins:
+        from symad.backends.native.lower.joined_parts import places_of_parts
+
+        places = places_of_parts(joins, nodes, kept)
     lowering = _Lowering(is_fast, threads, in_body, places)
     for node in nodes:
         lowering.add(node)
@@ -198,31 +215,42 @@ class _Lowering:
         self, node: Node, inputs: list[BufferView], parts: list[BufferView]
     ) -> Sequence[Call]:
         assert node.op is not None
-        if type(node.op) in bodies.TABLE:
-            tools = bodies.Tools(self.scratch, self._compiled, self._scalars, self._grows)
-            return bodies.TABLE[type(node.op)](node, inputs, parts, tools)
+        table = _table_of_bodies(node.op)
+        if type(node.op) in table:
+            from symad.backends.native.lower.bodies import Tools
+
+            tools = Tools(self.scratch, self._compiled, self._scalars, self._grows)
+            return table[type(node.op)](node, inputs, parts, tools)  # type: ignore[no-any-return]
         if isinstance(node.op, Identity):
             return copies.copy(node, inputs[0], parts[0])
         if self._in_body and not supports(node):
+            from symad.backends.native import numpy_kernel
+
             return numpy_kernel.lower(node, inputs, parts, self.scratch)
         lower = _table().get(type(node.op))
         if lower is not None:
             output: Any = parts[0] if len(parts) == 1 else tuple(parts)
             return lower(node, inputs, output, self.scratch)
-        return loops.lower(node, inputs, parts, self.scratch, self._is_fast, self._threads)
+        settings = self._is_fast, self._threads, self._in_body
+        return loops.lower(node, inputs, parts, self.scratch, *settings)
 
     def _compiled(self, body: Graph) -> SegmentCode:
         """Return the code of a body, which writes all its results."""
+        from symad.backends.native.lower.bodies import computed_nodes
+        from symad.backends.native.lower.scalar_bodies import scalar_code
+
         as_scalars = scalar_code(body, self._is_fast)
         if as_scalars is not None:
             return as_scalars
-        outputs, copies = bodies.own_outputs(body)
-        nodes = [*bodies.computed_nodes(body), *copies]
+        outputs, copies = own_outputs(body)
+        nodes = [*computed_nodes(body), *copies]
         lowered = lower(nodes, outputs, self._is_fast, self._threads, in_body=True)
         self._constants += lowered.constants
         return place(lowered, body.inputs, outputs, boxes_numbers=False).code
 
     def _scalars(self, body: Graph) -> KernelCall | None:
+        from symad.backends.native.lower.scalar_bodies import MOST_CALLED, scalar_call
+
         return scalar_call(body, self._is_fast, most=MOST_CALLED)
 
     def _results(self, node: Node) -> list[BufferView]:

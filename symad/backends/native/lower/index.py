@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from symad.backends.native.jit import Effort
 from symad.backends.native.kernel_call import BufferView, Shape, Views, contiguous_strides
 from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
 from symad.backends.native.kernels.scan import (
@@ -210,7 +211,8 @@ def _at_places(
     if adds is None:
         pairs = zip(node.inputs[1:], indices, strict=True)
         are_inside = all(_is_inside(source, index.size) for source, index in pairs)
-        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, line, are_inside)
+        effort = Effort.of_size(math.prod((*target.shape, *(size for size, *_ in inner))))
+        code = gather_kernel(target.dtype.itemsize, dtypes, not inner, line, are_inside, effort)
     else:
         code = scatter_kernel(source.dtype, target.dtype, dtypes, not inner, line, adds)
     named = [

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from symad.backends.native.lower import bodies
+from symad.backends.native.lower.bodies import TABLE
 from symad.backends.native.lower.views import root_of
 from symad.graph.node import Node
 from symad.ops.structure import StructureItem
@@ -38,7 +38,7 @@ def places_of_parts(
         if piece.source in computed
         and piece.source not in kept
         and uses[piece.source] == 1
-        and type(_result_of(piece.source)[0].op) not in bodies.TABLE
+        and type(_result_of(piece.source)[0].op) not in TABLE
     }
 
 

@@ -82,6 +82,7 @@ def lower(
     scratch: Scratch,
     is_fast: bool = False,
     threads: int = 1,
+    in_body: bool = False,
 ) -> list[KernelCall]:
     """Return the calls that compute ``node``, which :func:`has_nest`, by one nest.
 
@@ -98,6 +99,8 @@ def lower(
         Whether arithmetic on floats may be reassociated and contracted.
     threads : int
         How many threads share large nests.
+    in_body : bool
+        Whether it is computed many times in a call.
     """
     if isinstance(node.op, (Sum, Max, Min)):
         found = _lower_reduction(node, inputs[0], outputs[0], scratch, threads)
@@ -119,7 +122,7 @@ def lower(
     stored = [scratch((parts, layout.row), value.dtype) for value in nest.stored]
     rest: tuple[int | BufferView, ...] = (*constant_words(nest, layout), *reads, *targets, *stored)
     words = _words_of_parts(layout, parts, rest)
-    code = loop_code(nest, layout)
+    code = loop_code(nest, layout, is_repeated=in_body)
     work = _PER_STEP * layout.elements * len(nest.computed)
     over = _replaceable(nest, layout, reads, outputs)
     threads = min(threads, parts)

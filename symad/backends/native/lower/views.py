@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from symad.backends.native.kernel_call import BufferView
-from symad.graph.node import Node, computed
-from symad.ops.adjoint import Identity, StopGradient
+from symad.graph.graph import Graph
+from symad.graph.node import Node, apply, computed
+from symad.ops.adjoint import Identity, StopGradient, identity
 from symad.ops.after import After
 from symad.ops.index import Index
 from symad.ops.permute import PermuteDims
@@ -20,6 +21,8 @@ from symad.ops.subscript import fill_key
 from symad.ops.triangle import Diagonal
 from symad.ops.windows import Windows
 from symad.passes.fuse import shape_of
+from symad.plan.liveness import sharing_of
+from symad.plan.plan import copied_outputs
 from symad.types import TensorType
 
 _VIEWS = (
@@ -51,6 +54,17 @@ def root_of(node: Node, computed: Container[Node]) -> Node:
     while node not in computed and is_view(node):
         node = node.inputs[0]
     return node
+
+
+def own_outputs(graph: Graph) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+    """Return the outputs, with a copy of each that shares memory; and these copies."""
+    copied = copied_outputs(graph, sharing_of(graph))
+    outputs, copies = list(graph.outputs), []
+    for k, output in enumerate(outputs):
+        if copied[k] and isinstance(output.type, TensorType) and output.type.is_static:
+            outputs[k] = apply(identity, output)
+            copies.append(outputs[k])
+    return tuple(outputs), tuple(copies)
 
 
 def view(node: Node, source: BufferView) -> BufferView | None:
