@@ -90,6 +90,8 @@ class TensorType:
         Whether values of this type can have a derivative.
     is_static : bool
         Whether every dimension is a number.
+    is_dense : bool
+        Whether it is also known that there are elements.
     inferred : dict
         Results of type inference for inputs that are all of this type, by op.
 
@@ -105,9 +107,10 @@ class TensorType:
     weak: bool
     is_float: bool
     is_static: bool
+    is_dense: bool
     inferred: dict[Any, Any]
 
-    __slots__ = ("dtype", "inferred", "is_float", "is_static", "shape", "weak")
+    __slots__ = ("dtype", "inferred", "is_dense", "is_float", "is_static", "shape", "weak")
 
     # One object serves all equal types, as far as _TYPES goes, so that comparing them is fast.
 
@@ -117,7 +120,9 @@ class TensorType:
         if known is None:
             known = object.__new__(cls)
             is_float = getattr(dtype, "kind", None) == "f"  # a pattern's dtype may be a wildcard
-            values: tuple[Any, ...] = (dtype, {}, is_float, _is_static(shape), shape, weak)
+            is_static = _is_static(shape)
+            is_dense = is_static and 0 not in shape  # type: ignore[operator]
+            values: tuple[Any, ...] = (dtype, {}, is_dense, is_float, is_static, shape, weak)
             for name, value in zip(cls.__slots__, values, strict=True):
                 object.__setattr__(known, name, value)
             if len(_TYPES) >= _MOST_TYPES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any, Self
 
 from symad.errors import GraphError, InternalError
@@ -39,6 +39,7 @@ class Lineage:
         return {node: heir for node, heir in pairs if heir is not None}
 
 
+_type_of = attrgetter("type")
 _COMPARED_SIZE = 256
 """The most elements of constants that are compared; larger ones are equal only to themselves."""
 
@@ -261,10 +262,14 @@ def descend(graph: Graph, new: Mapping[Node, Node]) -> Lineage:
 
 def replace_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
     """Return ``node`` itself if its inputs are already these, else a copy that has them."""
-    if len(inputs) == len(node.inputs) and all(map(is_, inputs, node.inputs)):
+    old, op, type_ = node.inputs, node.op, node.type
+    is_alike = len(inputs) == len(old)
+    if is_alike and all(map(is_, inputs, old)):
         return node
-    assert node.op is not None
-    return Node(node.op, inputs, infer_type(node.op, inputs), node.name)
+    assert op is not None
+    if not (is_alike and all(map(is_, map(_type_of, inputs), map(_type_of, old)))):
+        type_ = infer_type(op, inputs)
+    return Node(op, inputs, type_, node.name)
 
 
 def verify(graph: Graph) -> None:

@@ -83,8 +83,7 @@ def decompose(graph: Graph, record: Recorder | None = None) -> Graph:
 
 def is_dense(node: Node) -> bool:
     """Return whether the value is an array of known shape with at least one element."""
-    shape = static_shape(node)
-    return shape is not None and 0 not in shape
+    return isinstance(node.type, TensorType) and node.type.is_dense
 
 
 def _written_out(node: Node) -> Node | None:
@@ -94,6 +93,8 @@ def _written_out(node: Node) -> Node | None:
 
 def _of_nothing(node: Node) -> Node | None:
     """f(x) does not depend on the values of arrays without elements: compute it now."""
+    if all(map(is_dense, (node, *node.inputs))):
+        return None
     op, shapes = node.op, [static_shape(source) for source in node.inputs]
     if op is None or isinstance(op, WithBody) or not isinstance(node.type, TensorType):
         return None

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from symad.graph.graph import Graph, descend
 from symad.graph.node import Constant, Node
@@ -147,6 +148,7 @@ class _Grouping:
         self._group: dict[Node, Group] = {}
         self._merged: dict[Group, Group] = {}
         self._level: dict[Node, int] = {}
+        self._supported: dict[tuple[Any, ...], bool] = {}
         self._rows = self._find_rows()
 
     def groups(self) -> list[Group]:
@@ -232,9 +234,8 @@ class _Grouping:
         return self._group_of(node) or node
 
     def _level_of(self, unit: Unit) -> int:
-        if isinstance(unit, Node):
-            unit = self._unit_of(unit)
-        return unit.level if isinstance(unit, Group) else self._level[unit]
+        group = unit if isinstance(unit, Group) else self._group_of(unit)
+        return self._level[unit] if group is None else group.level  # type: ignore[index]
 
     def _lift(self, group: Group, level: int, users: Sequence[Node]) -> bool:
         """Lift a group and its sources above it; return whether other ``users`` stay in place."""
@@ -267,8 +268,12 @@ class _Grouping:
             return False
         if _is_reduction(node):
             return "float16" not in (node.dtype, node.inputs[0].dtype)
-        if isinstance(node.op, PerElement):
-            return bool(self._supports(node))
+        if isinstance(node.op, PerElement):  # of which many have the same op and types
+            key = node.op, id(node.type), *[id(source.type) for source in node.inputs]
+            known = self._supported.get(key)
+            if known is None:
+                known = self._supported[key] = bool(self._supports(node))
+            return known
         return isinstance(node.op, (BroadcastTo, ExpandDims, Squeeze, Reshape))
 
     def _new_group(self, node: Node, level: int) -> Group | None:
@@ -430,28 +435,24 @@ def _with_groups(graph: Graph, users: Users, groups: Sequence[Group]) -> Graph:
 def _in_order(graph: Graph, group_of: dict[Node, Group]) -> list[Unit]:
     """Return the computed nodes that are in no group, and the groups, sources before users."""
     given = set(graph.inputs)
-    done: set[Unit] = set()
     order: list[Unit] = []
-    stack: list[tuple[Unit, bool]] = [(n, False) for n in reversed(graph.nodes)]
-    while stack:
-        unit, is_complete = stack.pop()
-        if isinstance(unit, Node):
-            if unit.op is None or unit in given:
-                continue
-            unit = group_of.get(unit, unit)
-        if unit in done:
-            continue
-        if is_complete:
-            done.add(unit)
-            order.append(unit)
-            continue
-        stack.append((unit, True))
-        for member in unit.members if isinstance(unit, Group) else [unit]:
-            stack += [
-                (source, False)
-                for source in member.inputs
-                if group_of.get(source, source) is not unit
-            ]
+    is_done: dict[Unit, bool] = {}  # False while the sources of a unit are being visited
+    for node in graph.nodes:
+        stack: list[Unit] = [] if node.op is None or node in given else [group_of.get(node, node)]
+        while stack:
+            unit = stack.pop()
+            state = is_done.get(unit)
+            if state is None:
+                is_done[unit] = False
+                stack.append(unit)
+                for member in unit.members if isinstance(unit, Group) else (unit,):
+                    for source in member.inputs:
+                        below = group_of.get(source, source)
+                        if below not in is_done and source.op is not None and source not in given:
+                            stack.append(below)
+            elif not state:
+                is_done[unit] = True
+                order.append(unit)
     return order
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import symad as sm
 from symad.graph.node import Node
+from symad.ops.base import Unary
 
 Program = tuple[Sequence[Node], Node]
 """Variables, and a scalar that depends on them."""
@@ -66,6 +67,17 @@ def test_calls_per_node_stay_few() -> None:
     build, gradient, first = work_of(chain, 500)
     found = [round(calls / nodes, 1) for calls in (build, gradient, first)]
     assert found[0] <= 3.0 and found[1] <= 6.6 and found[2] <= 16.0, found
+
+
+def test_ops_that_change_what_is_inferred_are_asked_each_time() -> None:
+    class Narrowed(Unary):
+        numpy = np.negative
+
+        def infer(self, *types: Any) -> Any:
+            return super().infer(*types).with_dtype("float32")
+
+    x, narrowed = sm.Variable("x", shape=(3,)), Narrowed()
+    assert [narrowed(x).dtype for _ in range(3)] == [np.dtype("float32")] * 3
 
 
 def test_a_small_result_is_copied_in_few_calls() -> None:
