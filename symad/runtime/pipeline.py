@@ -138,11 +138,19 @@ def _without_bodies(graph: Graph, record: Recorder, is_saved: bool = False) -> G
 
 def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
     from symad.passes.fuse import fuse
-    from symad.passes.join_windows import compute_in_windows
 
     assert job.backend is not None
+    supports = job.backend.supports
     graph = _in_bodies(graph, lambda body: _fuse(body, job, record))
-    return fuse(compute_in_windows(graph, job.backend.supports), job.backend.supports)
+    if any(kind.name in _JOINS for kind in graph.kinds):
+        from symad.passes.join_windows import compute_in_windows
+
+        graph = compute_in_windows(graph, supports)
+    return fuse(graph, supports)
+
+
+_JOINS = {"concat", "concat_place", "pad", "roll", "scatter_add", "set_at"}
+"""The ops that :mod:`symad.passes.join_windows` looks at."""
 
 
 def _of(module: str, *names: str) -> Callable[[Graph, Job, Recorder], Graph]:

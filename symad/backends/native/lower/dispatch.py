@@ -7,16 +7,15 @@ supported op can be lowered for operands of any strides: unsuitable operands are
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symad.backends.native import numpy_kernel
 from symad.backends.native.kernel_call import BufferView, KernelCall, Shape, contiguous_strides
 from symad.backends.native.lower import bodies, contract, copies, index, lapack, loops
-from symad.backends.native.lower.joined_parts import Result, places_of_parts
 from symad.backends.native.lower.scalar_bodies import MOST_CALLED, scalar_call, scalar_code
 from symad.backends.native.lower.views import is_view, view
 from symad.backends.native.segment_code import ArrayType, Call, LoopCall, SegmentCode, blocks_of
@@ -27,9 +26,9 @@ from symad.graph.op import Op
 from symad.ops.adjoint import Identity
 from symad.ops.base import PerElement
 from symad.ops.fused import Fused
+from symad.ops.join import Concat
 from symad.ops.structure import StructureItem
 from symad.passes.fuse import shape_of
-from symad.passes.pieces import Piece
 from symad.plan.buffer_assignment import Assignment, BufferUse, assign
 from symad.plan.storage import Storage, StorageKind
 from symad.records import dataclass, replace
@@ -85,6 +84,10 @@ def _parts(node: Node) -> list[Any]:
     if isinstance(node.type, StructureType):
         return [type_ for _, type_ in node.type.fields]
     return [node.type]
+
+
+if TYPE_CHECKING:
+    from symad.backends.native.lower.joined_parts import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +146,19 @@ def lower(
     in_body : bool
         Whether the NumPy kernels of ops without code may be called.
     """
-    lowering = _Lowering(is_fast, threads, in_body, places_of_parts(nodes, kept))
+    lowering = _Lowering(is_fast, threads, in_body, _places(nodes, kept))
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)
+
+
+def _places(nodes: Sequence[Node], kept: Collection[Node]) -> Places:
+    """Return which results are parts of joins that only these read."""
+    if not any(isinstance(node.op, Concat) for node in nodes):
+        return {}
+    from symad.backends.native.lower.joined_parts import places_of_parts
+
+    return places_of_parts(nodes, kept)
 
 
 class _Lowering:
@@ -157,7 +169,7 @@ class _Lowering:
         is_fast: bool,
         threads: int,
         in_body: bool,
-        places: Mapping[Result, tuple[Node, Piece]],
+        places: Places,
     ) -> None:
         self._is_fast, self._threads, self._in_body = is_fast, threads, in_body
         self._places, self._joined = places, set[int]()
