@@ -191,71 +191,136 @@ def far_position_kernel(dtype: np.dtype[Any], largest: bool) -> Kernel:
     return kernel(name, lambda writer: _FarPosition(writer, dtype, largest).write())
 
 
-class _FarPosition:
-    """Finds the best element of each lane and its place, then the first of the best lanes."""
+class _Comparison:
+    """Keeps the best element of each lane of some vectors, and its place."""
 
     def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], largest: bool) -> None:
-        self._writer, self._vectors, self._largest = writer, Vectors(writer, dtype), largest
-        self._values = LLVMScalarBuilder(writer.builder, self._vectors.lanes)
-        self._index = np.dtype(f"i{dtype.itemsize}")
+        self.writer, self.vectors, self._largest = writer, Vectors(writer, dtype), largest
+        self.values = LLVMScalarBuilder(writer.builder, self.vectors.lanes)
+        self.index = np.dtype(f"i{dtype.itemsize}")
+        self._best, self._place = (
+            [writer.variable(self.values.constant(0, kind).value) for _ in range(UNROLLED)]
+            for kind in (dtype, self.index)
+        )
+
+    def start(self, k: int, best: Scalar, place: Scalar) -> None:
+        """Set the best elements of a vector, and their places."""
+        self.writer.builder.store(best.value, self._best[k])
+        self.writer.builder.store(place.value, self._place[k])
+
+    def compare(self, k: int, element: Scalar, place: Scalar) -> None:
+        """Replace the best elements so far; a NaN is better, unless there was one."""
+        s, best, so_far = self.values, self.best(k), self.place(k)
+        pair = (element, best) if self._largest else (best, element)
+        is_better = s.logical_and(s.logical_not(s.less_equal(*pair)), s.equal(best, best))
+        self.start(k, s.select(is_better, element, best), s.select(is_better, place, so_far))
+
+    def best(self, k: int) -> Scalar:
+        """Return the best elements of a vector."""
+        return self.writer.scalar(self._best[k], self.vectors.dtype)
+
+    def place(self, k: int) -> Scalar:
+        """Return their places."""
+        return self.writer.scalar(self._place[k], self.index)
+
+    def spread(self, index: Any) -> Scalar:
+        """Return an index in all lanes."""
+        word = Scalar(index, np.dtype("int64"))
+        return self.values.repeat(self.writer.scalars.cast(word, self.index))
+
+
+class _FarPosition(_Comparison):
+    """Compares the lanes of vectors of one line, then looks for the first of the best lanes."""
+
+    def __init__(self, writer: KernelWriter, dtype: np.dtype[Any], largest: bool) -> None:
+        super().__init__(writer, dtype, largest)
         self._reduction = apply((Max if largest else Min)(None), Variable("x", (2,), dtype))
         nothing = identity_of(self._reduction).item()
-        self._nothing = self._values.constant(nothing, dtype)
-        self._best, self._place = (
-            [writer.variable(self._values.constant(0, kind).value) for _ in range(UNROLLED)]
-            for kind in (dtype, self._index)
-        )
+        self._nothing = self.values.constant(nothing, dtype)
 
     def write(self) -> None:
         """Write the loops."""
-        writer, builder, lanes = self._writer, self._writer.builder, self._vectors.lanes
+        writer, builder, lanes = self.writer, self.writer.builder, self.vectors.lanes
         size, zero, block = writer.word(2), writer.integer(0), lanes * UNROLLED
         whole = builder.and_(size, writer.integer(-block))
         with writer.walk(3, 2) as offsets:
-            x, y = _lines(writer, offsets, self._vectors.dtype, np.dtype("int64"))
+            x, y = _lines(writer, offsets, self.vectors.dtype, np.dtype("int64"))
             for k in range(UNROLLED):
-                builder.store(self._nothing.value, self._best[k])
-                builder.store(self._places(writer.integer(k * lanes)).value, self._place[k])
+                self.start(k, self._nothing, self._places(writer.integer(k * lanes)))
             with writer.loop(zero, whole, block) as index:
                 for k in range(UNROLLED):
                     at = builder.add(index, writer.integer(k * lanes))
-                    self._compare(k, self._vectors.read(x, at), at)
+                    self.compare(k, self.vectors.read(x, at), self._places(at))
             with writer.loop(whole, size, lanes) as index:
-                mask = self._vectors.mask(builder.sub(size, index))
-                element = self._vectors.read(x, index, mask)
+                mask = self.vectors.mask(builder.sub(size, index))
+                element = self.vectors.read(x, index, mask)
                 used = Scalar(mask, np.dtype(bool))
-                self._compare(0, self._values.select(used, element, self._nothing), index)
+                element = self.values.select(used, element, self._nothing)
+                self.compare(0, element, self._places(index))
             writer.store(self._first(), y, zero)
 
     def _places(self, index: Any) -> Scalar:
         """Return the places of the lanes of a vector that begins at an index."""
-        s = self._values
-        first = self._writer.scalars.cast(Scalar(index, np.dtype("int64")), self._index)
-        lanes = s.cast(Scalar(self._vectors.numbers(), np.dtype("int64")), self._index)
-        return s.add(s.repeat(first), lanes)
-
-    def _compare(self, k: int, element: Scalar, index: Any) -> None:
-        """Replace the best elements so far; a NaN is better, unless there was one."""
-        s, builder = self._values, self._writer.builder
-        best = self._writer.scalar(self._best[k], element.dtype)
-        place = self._writer.scalar(self._place[k], self._index)
-        pair = (element, best) if self._largest else (best, element)
-        is_better = s.logical_and(s.logical_not(s.less_equal(*pair)), s.equal(best, best))
-        builder.store(s.select(is_better, element, best).value, self._best[k])
-        builder.store(s.select(is_better, self._places(index), place).value, self._place[k])
+        s, word = self.values, np.dtype("int64")
+        lanes = s.cast(Scalar(self.vectors.numbers(), word), self.index)
+        return s.add(self.spread(index), lanes)
 
     def _first(self) -> Scalar:
         """Return the first place of the best element."""
-        s, dtype = self._values, self._vectors.dtype
-        bests = [self._writer.scalar(place, dtype) for place in self._best]
+        s = self.values
+        bests = [self.best(k) for k in range(UNROLLED)]
         whole = functools.reduce(partial(combine, s, self._reduction), bests)
         top = s.repeat(over_lanes(s, self._reduction, whole))
-        first = last = s.constant(np.iinfo(self._index).max, self._index)
-        for best, variable in zip(bests, self._place, strict=True):
+        first = last = s.constant(np.iinfo(self.index).max, self.index)
+        for k, best in enumerate(bests):
             is_top = s.logical_or(s.equal(best, top), s.logical_not(s.equal(best, best)))
-            place = s.select(is_top, self._writer.scalar(variable, self._index), last)
+            place = s.select(is_top, self.place(k), last)
             first = s.select(s.less(place, first), place, first)
-        return self._writer.scalars.cast(s.over_lanes("umin", first), np.dtype("int64"))
+        return self.writer.scalars.cast(s.over_lanes("umin", first), np.dtype("int64"))
+
+
+def column_positions_kernel(dtype: np.dtype[Any], largest: bool) -> Kernel:
+    """Return the kernel of :func:`position_kernel` for many lines beside one another: an element
+    of each is in a lane.
+
+    Words: x, y, the size of the axis, its step in x, the number of lines; the outer axes of both.
+    """
+
+    def write(writer: KernelWriter) -> None:
+        position = _Comparison(writer, dtype, largest)
+        lanes, count = position.vectors.lanes, writer.word(4)
+        whole = writer.builder.and_(count, writer.integer(-lanes * UNROLLED))
+        with writer.walk(5, 2) as offsets:
+            x, y = _lines(writer, offsets, dtype, np.dtype("int64"))
+            with writer.loop(writer.integer(0), whole, lanes * UNROLLED) as column:
+                _column_positions(position, x, y, column, UNROLLED)
+            with writer.loop(whole, count, lanes) as column:
+                mask = position.vectors.mask(writer.builder.sub(count, column))
+                _column_positions(position, x, y, column, 1, mask)
+
+    return kernel(f"column positions {dtype.str} {largest}", write)
+
+
+def _column_positions(
+    position: _Comparison, x: Any, y: Any, column: Any, count: int, mask: Any = None
+) -> None:
+    """Write the positions in so many vectors of columns."""
+    writer, builder = position.writer, position.writer.builder
+    size, step = writer.words(2, 2)
+    lanes = position.vectors.lanes
+    columns = [builder.add(column, writer.integer(k * lanes)) for k in range(count)]
+    for k in range(count):
+        first = position.vectors.read(x, columns[k], mask)
+        position.start(k, first, position.values.constant(0, position.index))
+    with writer.loop(writer.integer(1), size) as j:
+        line = writer.element(x, builder.mul(j, step), position.vectors.item)
+        place = position.spread(j)
+        for k in range(count):
+            position.compare(k, position.vectors.read(line, columns[k], mask), place)
+    made = Vectors(writer, np.dtype("int64"), lanes)
+    for k in range(count):
+        place = position.values.cast(position.place(k), made.dtype)
+        made.write(place, y, columns[k], mask)
 
 
 def _lines(writer: KernelWriter, offsets: list[Any], *dtypes: np.dtype[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from symad.backends.native.kernel_call import BufferView, Shape, Views, contiguous_strides
 from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
 from symad.backends.native.kernels.scan import (
+    column_positions_kernel,
     far_position_kernel,
     position_kernel,
     product_kernel,
@@ -55,9 +56,7 @@ from symad.types import normalize_axes, normalize_axis
 _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
 _MOST_POSITIONS = 32
-"""Positions among more elements are found many at once, or by NumPy along an axis that is not the
-last.
-"""
+"""Positions among more elements are found many at once, or by NumPy in small integers."""
 _MOST_TERMS = 8
 """Sums of more slices are added up slice by slice."""
 _PER_BOX = 64
@@ -463,11 +462,17 @@ def _position(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -
         output = output.reshaped(kept) or output
         if source.shape[axis] > _MOST_POSITIONS and axis == len(source.shape) - 1:
             source, before = contiguous(node, source, scratch)
-    outer, (step, _) = _around([source, output], axis)
-    largest, size = isinstance(op, ArgMax), source.shape[axis]
-    is_far = size > _MOST_POSITIONS and step == 1 and _is_compared(source.dtype, size)
-    code = (far_position_kernel if is_far else position_kernel)(source.dtype, largest)
-    words = [source, output, size, *([] if is_far else [step]), *outer]
+    axes, step = _axes_around([source, output], axis), source.strides[axis]
+    size, largest = source.shape[axis], isinstance(op, ArgMax)
+    words = [source, output, size, step, *outer_words(axes)]
+    code = position_kernel(source.dtype, largest)
+    if size > _MOST_POSITIONS and _is_compared(source.dtype, size):
+        if step == 1:
+            code = far_position_kernel(source.dtype, largest)
+            words = [source, output, size, *outer_words(axes)]
+        elif axes and axes[-1][1:] == (1, 1):
+            code = column_positions_kernel(source.dtype, largest)
+            words = [source, output, size, step, axes[-1][0], *outer_words(axes[:-1])]
     return [*before, call_of(code, words, node, _PER_ELEMENT * count)]
 
 
@@ -569,12 +574,11 @@ def _can_find_position(node: Node) -> bool:
     op, (source,) = node.op, node.inputs
     assert isinstance(op, (ArgMax, ArgMin))
     shape = shape_of(source)
-    count, is_last = math.prod(shape), True
+    count = math.prod(shape)
     if isinstance(op.axis, int):
-        axis = normalize_axis(op.axis, len(shape))
-        count, is_last = shape[axis], axis == len(shape) - 1
-    is_near = count <= _MOST_POSITIONS or (is_last and _is_compared(source.dtype, count))
-    return 0 not in shape and is_near and not _is_float16(source)
+        count = shape[normalize_axis(op.axis, len(shape))]
+    is_near = count <= _MOST_POSITIONS and not _is_float16(source)
+    return 0 not in shape and (is_near or _is_compared(source.dtype, count))
 
 
 def _is_compared(dtype: np.dtype[Any], count: int) -> bool:
