@@ -637,9 +637,9 @@ def test_positions_in_long_lines_and_sums_of_long_rows(dtype: str) -> None:
             other.flat[random.integers(x.size, size=3)] = np.nan, -np.nan, np.inf
         for given in (x, same, other):
             for op in (sm.argmax, sm.argmin):
-                check(lambda a, op=op: op(a, axis), given)
+                check(lambda a, op=op, k=axis: op(a, k), given)
                 check(lambda a, op=op: op(a), given)
-                check(lambda a, op=op: op(a, len(shape) - 1 - axis), given.T)
+                check(lambda a, op=op, k=-1 - axis: op(a, k), given.T)
             for at in range(len(shape)):
                 check(lambda a, k=at: sm.cumsum(a, k), given)
                 check(lambda a, k=at: sm.cumprod(a, k, from_end=True), np.sign(given))
