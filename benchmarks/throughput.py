@@ -354,6 +354,7 @@ def cubes() -> list[Case]:
         cube("sum axes (0, 2)", lambda m, x: m.sum(x, axis=(0, 2))),
         cube("cumsum axis 1", lambda m, x: m.cumsum(x, axis=1)),
         cube("softmax axis 1", softmax, "f4"),
+        cube("var axis 1", lambda m, x: m.var(x, axis=1)),
     ]
 
 
@@ -372,6 +373,26 @@ def other_dtypes() -> list[Case]:
     ]  # fmt: skip
 
 
+def norms() -> list[Case]:
+    """Return norms, products along a long axis, and steps on shifted arrays."""
+
+    def shifted(m: Any, x: Any, y: Any) -> Any:
+        z = y
+        for _ in range(4):
+            z = y + 0.5 * x * m.concatenate([m.ones(1), z[:-1]])
+        return z
+
+    return [
+        *(Case(f"norm {d}", square(d), lambda m, x: m.linalg.norm(x)) for d in ("f4", "f8")),
+        Case("norm axis 1 f8", square(), lambda m, x: m.linalg.norm(x, axis=1)),
+        Case("(3, 10⁶) @ (10⁶, 3)", lambda: [normal(3, 10**6), normal(10**6, 3)],
+             lambda m, x, y: x @ y),
+        Case("four shifted steps", lambda: [normal(10**4), normal(10**4)], shifted),
+        Case("argmin axis 0, 3 columns", lambda: [normal(10**5, 3)],
+             lambda m, x: m.argmin(x, axis=0)),
+    ]  # fmt: skip
+
+
 CASES = [
     *(case for d in ("f4", "f8") for case in (*elementwise(d), *along(d, 0), *along(d, 1))),
     *(case for d in ("f4", "f8") for case in (*images(d), *short_rows(d))),
@@ -382,6 +403,7 @@ CASES = [
     *narrow(),
     *cubes(),
     *other_dtypes(),
+    *norms(),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symad.errors import GraphTypeError, ShapeError
+from symad.graph.graph import Graph
 from symad.graph.node import Node, apply, reporting
 from symad.graph.op import call, explained
 from symad.graph.sample import Sample, fixed, integers, reals, special_points
@@ -22,6 +23,7 @@ from symad.ops.base import (
     tensor_types,
     wide_dtype,
 )
+from symad.ops.body import placeholder
 from symad.ops.comparison import equal, not_equal, where
 from symad.ops.extremum import max as largest
 from symad.ops.extremum import min as smallest
@@ -121,18 +123,49 @@ class EuclideanNorm(Reduction):
         return v * apply(UnitLength(self.axis), direction(x, y))
 
     def decompose(self, *inputs: Node) -> Node | None:
+        """Take the root of the sum of squares, unless squares overflow or lose digits."""
         dtype = float_dtype(inputs[0].dtype)
         x = cast(inputs[0], wide_dtype(dtype))
-        limits = np.finfo(x.dtype)
-        total = sum_of(x * x, self.axis, keepdims=True)
-        size = largest(magnitude(x), self.axis, keepdims=True)
-        scale = where((size > 0) & (size < np.inf), size, 1)
-        part = x / scale
-        scaled = call("sqrt", sum_of(part * part, self.axis, keepdims=True)) * scale
-        is_plain = (total > limits.tiny / limits.eps) & (total < np.inf)
-        root = cast(where(is_plain, call("sqrt", total), scaled), dtype)
+        total = self._total(x)
+        root = call("sqrt", total)
+        if x.dtype == dtype:  # squares of float16 are normal numbers in float32
+            limits = np.finfo(x.dtype)
+            is_plain = (total > limits.tiny / limits.eps) & (total < np.inf)
+            if total.type.size == 1 and x.type.size >= _MANY:
+                root = self._chosen(is_plain, total, x)
+            else:
+                root = where(is_plain, root, self._of_multiples(total, x))
+        root = cast(root, dtype)
         (type_,) = tensor_types(self.infer(inputs[0].type))
         return root if self.keepdims else call("reshape", root, type_.shape)
+
+    def _total(self, x: Node) -> Node:
+        return sum_of(x * x, self.axis, keepdims=True)
+
+    def _of_multiples(self, total: Node, x: Node) -> Node:
+        """Return the norm, computed from that of multiples, whose squares are normal."""
+        little, less, more = _MULTIPLES[x.dtype.itemsize]
+        large = where(magnitude(x) < little, 0, x * less)
+        roots = [call("sqrt", self._total(part)) for part in (x * more, large)]
+        return where(total < 1, roots[0] * (1 / more), roots[1] * (1 / less))
+
+    def _chosen(self, is_plain: Node, total: Node, x: Node) -> Node:
+        """Return the root of the sum of squares, or the norm by multiples, only one of the two."""
+        from symad.ops.branch import Branch
+
+        leaves = placeholder(total), placeholder(x)
+        results = self._of_multiples(*leaves), call("sqrt", leaves[0])
+        index = cast(call("reshape", is_plain, ()), np.dtype("int64"))
+        branches = tuple([Graph([result], leaves) for result in results])
+        return apply(Branch(branches), index, total, x)
+
+
+_MANY = 4096
+"""For so many numbers a choice costs less than what it leaves out."""
+_MULTIPLES = {4: (2.0**30, 2.0**-80, 2.0**100), 8: (2.0**300, 2.0**-600, 2.0**600)}
+"""Numbers that are too small to count beside those whose squares are too large, a factor for these,
+and one for numbers whose squares are too small; by the bytes of a number.
+"""
 
 
 _MOST_OF_IT = 0.75

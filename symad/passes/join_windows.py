@@ -129,7 +129,8 @@ class _Windows:
     def __init__(self, graph: Graph, supports: Supports, axis: int) -> None:
         self._graph, self._axis = graph, axis
         self._given = set(graph.inputs)
-        own = [n for n in graph.nodes if n.op is not None and n not in self._given and is_dense(n)]
+        computed = (n for n in graph.nodes if n.op is not None and n not in self._given)
+        own = [n for n in computed if all(map(is_dense, (n, *n.inputs)))]
         self._pieces = {node: found for node in own if (found := pieces_of(node, axis))}
         self._elementwise = {
             node

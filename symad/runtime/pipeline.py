@@ -141,12 +141,13 @@ def _fuse(graph: Graph, job: Job, record: Recorder) -> Graph:
     from symad.passes.pieces import JOINS
 
     assert job.backend is not None
+    supports = job.backend.supports
     graph = _in_bodies(graph, lambda body: _fuse(body, job, record))
     if not graph.kinds.isdisjoint(JOINS):
         from symad.passes.join_windows import compute_in_windows
 
-        graph = compute_in_windows(graph, job.backend.supports)
-    return fuse(graph, job.backend.supports)
+        graph = compute_in_windows(graph, supports)
+    return fuse(graph, supports)
 
 
 def _of(module: str, *names: str) -> Callable[[Graph, Job, Recorder], Graph]:

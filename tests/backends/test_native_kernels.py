@@ -626,6 +626,25 @@ def test_positions_of_nan_and_of_ties() -> None:
             check(lambda a, k=axis: sm.argmin(a, k), x)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32"])
+def test_positions_in_long_lines_and_sums_of_long_rows(dtype: str) -> None:
+    random = np.random.default_rng(7)
+    for shape, axis in [((40, 50), 1), ((5, 33), 1), ((3, 2, 611), 2), ((1000,), 0), ((70, 3), 0)]:
+        x = (30 * random.normal(size=shape)).astype(dtype)
+        same, other = np.full(shape, x.flat[0]), x.copy()
+        if dtype[0] == "f":
+            same[...] = -np.inf
+            other.flat[random.integers(x.size, size=3)] = np.nan, -np.nan, np.inf
+        for given in (x, same, other):
+            for op in (sm.argmax, sm.argmin):
+                check(lambda a, op=op, k=axis: op(a, k), given)
+                check(lambda a, op=op: op(a), given)
+                check(lambda a, op=op, k=-1 - axis: op(a, k), given.T)
+            for at in range(len(shape)):
+                check(lambda a, k=at: sm.cumsum(a, k), given)
+                check(lambda a, k=at: sm.cumprod(a, k, from_end=True), np.sign(given))
+
+
 # Where BLAS and LAPACK come from
 
 

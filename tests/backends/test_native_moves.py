@@ -71,7 +71,7 @@ def test_columns_of_few_elements() -> None:
 @pytest.mark.parametrize("name", ["sum", "max", "min"])
 def test_reductions_of_float16(name: str) -> None:
     x = numbers((3, 17, 5), "float16") / np.float16(8)
-    x[1, 4] = np.nan
+    x[1, 4], x[2, 5, 0], x[0, 6] = np.nan, -np.nan, [0.0, -0.0, -np.inf, 6e-8, -6e-8]
     for axes in (None, 0, 1, (0, 2), (1, 2)):
         check(partial(reduced, name, axes, False), x[:, :4].copy())
         check(partial(reduced, name, axes, True), x)

@@ -584,3 +584,22 @@ def test_solve_for_what_may_be_a_vector(shape: tuple[int, ...]) -> None:
     outer = slope.reshape(3, -1) @ exact.reshape(3, -1).T
     for one, other in zip(found, (exact, -outer, slope), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_norms_of_numbers_whose_squares_are_not_normal(dtype: str) -> None:
+    """The longer array has a branch of its own."""
+    info, random = np.finfo(dtype), np.random.default_rng(0)
+    sizes = [1, info.max / 1e8, info.tiny * 8, info.smallest_subnormal * 1000, info.max**0.5]
+    for shape, axis in [((50, 100), None), ((5,), None), ((7, 40), 1), ((40, 7), 0)]:
+        x = sm.Variable("x", shape=shape, dtype=dtype)
+        native = sm.compile([x], sm.linalg.norm(x, axis=axis), backend="native")
+        for size in sizes:
+            numbers = random.uniform(-1, 1, shape) * float(size)
+            for special in (0, np.inf, np.nan):
+                given = numbers.astype(dtype)
+                given.flat[0] = special
+                wide = given.astype(np.longdouble)
+                expected = np.sqrt(np.sum(wide * wide, axis=axis)).astype(dtype)
+                least = float(info.smallest_subnormal)
+                np.testing.assert_allclose(native(given), expected, 4 * info.eps, least)

@@ -89,6 +89,14 @@ def test_deep_chains_of_joins() -> None:
     agree([x], [value * x], [np.arange(1000.0)])
 
 
+def test_sizes_that_are_not_known_and_empty_parts() -> None:
+    x, n = sm.Variable("x", shape=(1000,)), sm.Variable("n", shape=(), dtype="int64")
+    given = [x, n]
+    outputs = [shift(x, 1) * sm.sum(sm.arange(n)), sm.concat([x[:0], x * 2, x[n:]])[:900] * 3]
+    for count in (3, 100, 0):
+        agree(given, outputs, [np.arange(1000.0), np.int64(count)])
+
+
 @pytest.mark.parametrize("cuts, size, expected", [
     ([1, 3], 1000, [(0, 8), (8, 1000)]),
     ([512], 1000, [(0, 512), (512, 1000)]),

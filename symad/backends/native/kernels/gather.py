@@ -20,6 +20,8 @@ from symad.backends.native.scalar_builder import LLVMScalarBuilder, Scalar
 HEAD = 9
 """The number of words before those of the index arrays."""
 _PER_INDEX = 4
+_SHORT = 64
+"""Lines of at most so many bytes are copied by a few instructions for this length."""
 
 _Place = tuple[Any, Any]  # a pointer, and an index from there
 
@@ -63,14 +65,15 @@ def gather_kernel(
     dtype = np.dtype(f"u{item_size}")
     in_vectors = single and line > 0 and gathers(dtype)
     lanes = _lanes(0 if single else line, dtype)
-    facts = str(item_size), str(single), str(are_inside), str(in_vectors or lanes)
+    short = 0 if single or line * item_size > _SHORT else line
+    facts = str(item_size), str(single), str(are_inside), str(in_vectors or lanes), str(short)
     name = " ".join(["gather", *facts, *(dtype.str for dtype in indices)])
 
     def write(writer: KernelWriter) -> None:
         if in_vectors:
             _VectorGathering(writer, indices, dtype, are_inside).gather()
         else:
-            _Gathering(writer, indices, (dtype, dtype), single, lanes, are_inside).gather()
+            _Gathering(writer, indices, (dtype, dtype), single, lanes, are_inside).gather(short)
 
     return kernel(name, write, effort)
 
@@ -119,10 +122,17 @@ class _Gathering:
         self._source, self._target = (Vectors(writer, dtype, lanes) for dtype in dtypes)
         self._values = LLVMScalarBuilder(writer.builder, lanes if lanes > 1 else 0)
 
-    def gather(self) -> None:
-        """Write the loops of a copy from the source."""
+    def gather(self, short: int) -> None:
+        """Write the loops of a copy from the source, of lines of ``short`` elements if not 0."""
+        writer = self._writer
         with self._places() as (place, from_, to):
-            self._items(self._writer.builder.add(from_, place), to, adds=False)
+            begin = writer.builder.add(from_, place)
+            if short:
+                source, target = self._starts(begin, to)
+                size = short * self._source.dtype.itemsize
+                writer.copy_bytes(target, source, writer.integer(size))
+            else:
+                self._items(begin, to, adds=False)
 
     def scatter(self, adds: bool) -> None:
         """Write the loops of a copy into the target, or of an addition to it."""
@@ -164,10 +174,7 @@ class _Gathering:
     def _items(self, from_: Any, to: Any, adds: bool) -> None:
         """Copy or add an item: by vectors if it is contiguous."""
         writer, builder = self._writer, self._writer.builder
-        starts = [
-            writer.element(writer.address(k), offset, vectors.item)
-            for k, (offset, vectors) in enumerate([(from_, self._source), (to, self._target)])
-        ]
+        starts = self._starts(from_, to)
         size, *steps = writer.words(5, 3)
         if self._single:
             self._put([(start, writer.integer(0)) for start in starts], adds)
@@ -186,6 +193,14 @@ class _Gathering:
                         for offset, step in zip(inner, steps, strict=True)
                     )
                     self._put(list(zip(starts, places, strict=True)), adds)
+
+    def _starts(self, from_: Any, to: Any) -> list[Any]:
+        """Return the addresses at offsets in the source and the target."""
+        pairs = enumerate([(from_, self._source), (to, self._target)])
+        return [
+            self._writer.element(self._writer.address(k), offset, vectors.item)
+            for k, (offset, vectors) in pairs
+        ]
 
     def _put(self, places: Sequence[_Place], adds: bool, mask: Any = None) -> None:
         """Copy or add one element, or a vector of them, from the first place to the second."""

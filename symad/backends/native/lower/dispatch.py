@@ -7,7 +7,7 @@ supported op can be lowered for operands of any strides: unsuitable operands are
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,7 @@ from symad.records import dataclass, replace
 from symad.types import StructureType, TensorType
 
 if TYPE_CHECKING:
-    from symad.backends.native.lower.joined_parts import Result
-    from symad.passes.pieces import Piece
+    from symad.backends.native.lower.joined_parts import Places
 
 
 @cache
@@ -157,16 +156,20 @@ def lower(
     in_body : bool
         Whether the NumPy kernels of ops without code may be called.
     """
-    joins = [node for node in nodes if isinstance(node.op, Concat)]
-    places: Mapping[Result, tuple[Node, Piece]] = {}
-    if joins:
-        from symad.backends.native.lower.joined_parts import places_of_parts
-
-        places = places_of_parts(joins, nodes, kept)
-    lowering = _Lowering(is_fast, threads, in_body, places)
+    lowering = _Lowering(is_fast, threads, in_body, _places(nodes, kept))
     for node in nodes:
         lowering.add(node)
     return lowering.segment(nodes)
+
+
+def _places(nodes: Sequence[Node], kept: Collection[Node]) -> Places:
+    """Return which results are parts of joins that only these read."""
+    joins = [node for node in nodes if isinstance(node.op, Concat)]
+    if not joins:
+        return {}
+    from symad.backends.native.lower.joined_parts import places_of_parts
+
+    return places_of_parts(joins, nodes, kept)
 
 
 class _Lowering:
@@ -177,7 +180,7 @@ class _Lowering:
         is_fast: bool,
         threads: int,
         in_body: bool,
-        places: Mapping[Result, tuple[Node, Piece]],
+        places: Places,
     ) -> None:
         self._is_fast, self._threads, self._in_body = is_fast, threads, in_body
         self._places, self._joined = places, set[int]()

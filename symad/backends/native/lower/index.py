@@ -13,13 +13,17 @@ from symad.backends.native.jit import Effort
 from symad.backends.native.kernel_call import BufferView, Shape, Views, contiguous_strides
 from symad.backends.native.kernels.gather import HEAD, gather_kernel, scatter_kernel
 from symad.backends.native.kernels.scan import (
+    column_positions_kernel,
+    far_position_kernel,
     position_kernel,
     product_kernel,
     products_kernel,
     recurrence_kernel,
+    rows_kernel,
     sums_kernel,
 )
 from symad.backends.native.kernels.sorting import sorting_kernel
+from symad.backends.native.kernels.vectors import lanes_of
 from symad.backends.native.lower.copies import (
     Calls,
     Condition,
@@ -53,7 +57,7 @@ from symad.types import broadcast_shapes, normalize_axes, normalize_axis
 _PER_PLACE = 3.0
 _PER_ELEMENT = 1.0
 _MOST_POSITIONS = 32
-"""For more elements, NumPy finds a position faster, because it compares many at once."""
+"""Positions among more elements are found many at once, or by NumPy in small integers."""
 _MOST_TERMS = 8
 """Sums of more slices are added up slice by slice."""
 _PER_BOX = 64
@@ -414,16 +418,29 @@ def _scan(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -> Ca
     operands = [*views, output]
     if op.from_end:
         operands = [_flipped(view, axis) for view in operands]
+    work = _PER_ELEMENT * math.prod(output.shape)
+    if isinstance(op, CumSum) or (isinstance(op, CumProd) and not op.exclusive):
+        axes = _axes_around(operands, axis)
+        if axes and axes[-1][0] >= lanes_of(output.dtype) and axes[-1][1:] == (1, 1):
+            code = rows_kernel(inputs[0].dtype, output.dtype, isinstance(op, CumProd))
+            steps = [view.strides[axis] for view in operands]
+            words = [*operands, output.shape[axis], *steps, axes[-1][0], *outer_words(axes[:-1])]
+            return [call_of(code, words, node, work)]
     outer, steps = _around(operands, axis)
     words = [*operands, output.shape[axis], *steps, *outer]
-    return [*before, call_of(code, words, node, _PER_ELEMENT * math.prod(output.shape))]
+    return [*before, call_of(code, words, node, work)]
 
 
 def _around(operands: Views, axis: int) -> tuple[list[int], list[int]]:
     """Return the words of all other axes, and the strides along the given one."""
+    steps = [view.strides[axis] for view in operands]
+    return outer_words(_axes_around(operands, axis)), steps
+
+
+def _axes_around(operands: Views, axis: int) -> list[tuple[int, ...]]:
+    """Return size and strides of all other axes."""
     others = [_without(view, axis) for view in operands]
-    axes = merged_axes(others[0].shape, *(view.strides for view in others))
-    return outer_words(axes), [view.strides[axis] for view in operands]
+    return merged_axes(others[0].shape, *(view.strides for view in others))
 
 
 def _without(view: BufferView, axis: int) -> BufferView:
@@ -445,9 +462,19 @@ def _position(node: Node, inputs: Views, output: BufferView, scratch: Scratch) -
         axis = normalize_axis(op.axis, len(source.shape))
         kept = (*source.shape[:axis], 1, *source.shape[axis + 1 :])
         output = output.reshaped(kept) or output
-    outer, (step, _) = _around([source, output], axis)
-    code = position_kernel(source.dtype, isinstance(op, ArgMax))
-    words = [source, output, source.shape[axis], step, *outer]
+        if source.shape[axis] > _MOST_POSITIONS and axis == len(source.shape) - 1:
+            source, before = contiguous(node, source, scratch)
+    axes, step = _axes_around([source, output], axis), source.strides[axis]
+    size, largest = source.shape[axis], isinstance(op, ArgMax)
+    words = [source, output, size, step, *outer_words(axes)]
+    code = position_kernel(source.dtype, largest)
+    if size > _MOST_POSITIONS and _is_compared(source.dtype, size):
+        if step == 1:
+            code = far_position_kernel(source.dtype, largest)
+            words = [source, output, size, *outer_words(axes)]
+        elif axes and axes[-1][1:] == (1, 1):
+            code = column_positions_kernel(source.dtype, largest)
+            words = [source, output, size, step, axes[-1][0], *outer_words(axes[:-1])]
     return [*before, call_of(code, words, node, _PER_ELEMENT * count)]
 
 
@@ -549,9 +576,16 @@ def _can_find_position(node: Node) -> bool:
     op, (source,) = node.op, node.inputs
     assert isinstance(op, (ArgMax, ArgMin))
     shape = shape_of(source)
-    axis = op.axis
-    count = shape[normalize_axis(axis, len(shape))] if isinstance(axis, int) else math.prod(shape)
-    return 0 not in shape and count <= _MOST_POSITIONS and not _is_float16(source)
+    count = math.prod(shape)
+    if isinstance(op.axis, int):
+        count = shape[normalize_axis(op.axis, len(shape))]
+    is_near = count <= _MOST_POSITIONS and not _is_float16(source)
+    return 0 not in shape and (is_near or _is_compared(source.dtype, count))
+
+
+def _is_compared(dtype: np.dtype[Any], count: int) -> bool:
+    """Return whether there is a kernel for positions among so many elements of one line."""
+    return dtype.kind in "iuf" and dtype.itemsize >= 4 and count < 1 << 31
 
 
 TABLE: dict[type[Op], Lower] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from symad.backends.native.lower.bodies import TABLE
@@ -15,11 +15,13 @@ from symad.passes.pieces import Piece, pieces_of
 
 Result = tuple[Node, Any]
 """A node, and the key of one of its results or ``None``."""
+Places = Mapping[Result, tuple[Node, Piece]]
+"""The join that reads a result, and which of its places that is."""
 
 
 def places_of_parts(
     joins: Sequence[Node], nodes: Sequence[Node], kept: Collection[Node]
-) -> dict[Result, tuple[Node, Piece]]:
+) -> Places:
     """Return, for results that only a join reads, the join and which of its places they are.
 
     Parameters

@@ -27,6 +27,8 @@ from symad.graph.node import Constant, Node, Variable, apply, computed
 from symad.graph.op import Op
 from symad.ops.adjoint import Cast
 from symad.ops.base import PerElement
+from symad.ops.bits import BitwiseAnd, BitwiseXor
+from symad.ops.comparison import Less, Where
 from symad.ops.extremum import Max, Min
 from symad.ops.fused import Fused
 from symad.ops.reduce import Reduction, Sum
@@ -46,6 +48,9 @@ _ROWS_OF_PART = 16
 _PARTS_OF_THREAD = 4
 """The parts per thread without reductions over rows: late threads do fewer parts."""
 
+_MAGNITUDE, _INFINITY = 0x7FFF, 0x7C00
+"""The bits of a float16 without its sign, and those of infinity."""
+
 _PER_STEP = 0.5
 """The estimated nanoseconds of one op for one element."""
 
@@ -59,7 +64,7 @@ def has_nest(node: Node) -> bool:
         return has_code(op)
     if not (is_dense(node) and all(map(is_dense, node.inputs))):
         return False
-    steps = _widened(node)
+    steps = _steps_of(node)
     if steps:
         return all(map(has_nest, steps))
     return _form_of(node) is not None or _turned(node) is not None
@@ -134,9 +139,11 @@ def _lower_reduction(
     node: Node, source: BufferView, output: BufferView, scratch: Scratch, threads: int
 ) -> list[KernelCall] | None:
     """Return the calls of a reduction over axes that are not the last, unless a nest is better."""
-    steps = _widened(node)
+    steps = _steps_of(node)
     if steps:
-        views = [source, *(scratch(shape_of(step), step.dtype) for step in steps[:-1]), output]
+        views = [scratch(shape_of(step), step.dtype) for step in steps[:-1]]
+        views.insert(0, replace(source, dtype=steps[0].inputs[0].dtype))  # its bits, or itself
+        views.append(replace(output, dtype=steps[-1].dtype))
         pairs = zip(steps, itertools.pairwise(views), strict=True)
         all_calls = [lower(n, [a], [b], scratch, threads=threads) for n, (a, b) in pairs]
         return [replace(call, node=node) for calls in all_calls for call in calls]
@@ -156,15 +163,46 @@ def _lower_reduction(
     return [replace(call, node=node) for call in made]
 
 
-def _widened(node: Node) -> list[Node]:
-    """Return the steps by which a reduction of float16 is computed in float32, if it is one."""
+def _steps_of(node: Node) -> list[Node]:
+    """Return the steps by which a reduction of float16 is computed, if it is one."""
     half = np.dtype(np.float16)
     if not isinstance(node.op, (Sum, Max, Min)) or node.inputs[0].dtype != half:
         return []
+    if not isinstance(node.op, Sum):
+        return _extremum_of_bits(node)
     source = Node(None, (), node.inputs[0].type)
     wide = apply(Cast(np.dtype(np.float32)), source)
     reduced = apply(node.op, wide)
     return [wide, reduced, apply(Cast(half), reduced)]
+
+
+def _extremum_of_bits(node: Node) -> list[Node]:
+    """Return the steps of a maximum or minimum of float16, on the integers of its bits.
+
+    Their order is that of the numbers if all bits but the sign of negative ones are flipped.  NaN
+    becomes the integer beyond all others, which is also NaN.
+    """
+    assert isinstance(node.op, (Max, Min)) and isinstance(node.inputs[0].type, TensorType)
+    integer, given = np.dtype(np.int16), node.inputs[0].type
+    beyond = np.iinfo(integer).max if isinstance(node.op, Max) else np.iinfo(integer).min
+    bits = Variable("bits", shape=given.shape, dtype=integer)
+    magnitude = apply(BitwiseAnd(), bits, Constant(_MAGNITUDE, integer))
+    is_nan = apply(Less(), Constant(_INFINITY, integer), magnitude)
+    key = apply(Where(), is_nan, Constant(beyond, integer), _reordered(bits))
+    reduced = apply(node.op, key)
+    form = _form_of(reduced)
+    between = Variable("keys", shape=shape_of(reduced), dtype=integer)
+    last = apply(Fused(Graph([_reordered(between)], [between]), shape_of(reduced)), between)
+    if form is not None:
+        return [apply(Fused(Graph([reduced], [bits]), *form), bits), last]
+    keys = apply(Fused(Graph([key], [bits]), shape_of(bits)), bits)
+    return [keys, apply(node.op, Variable("keys", shape=given.shape, dtype=integer)), last]
+
+
+def _reordered(bits: Node) -> Node:
+    """Return integers with all bits of negative ones flipped but the sign."""
+    flipped = apply(BitwiseXor(), bits, Constant(_MAGNITUDE, bits.dtype))
+    return apply(Where(), apply(Less(), bits, Constant(0, bits.dtype)), flipped, bits)
 
 
 def _lower_narrow(
