@@ -22,7 +22,6 @@ class Editor {
     });
     document.querySelector("header").after(form);
     if (editor.error) this.fields.expression.focus();
-    player.resize();
   }
 
   chooser() {
@@ -48,5 +47,3 @@ class Editor {
     else location.assign(address);
   }
 }
-
-player.editor = new Editor(player);
