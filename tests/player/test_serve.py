@@ -85,6 +85,38 @@ def test_only_the_token_and_the_host_open_a_page(server: PageServer) -> None:
     assert len(server.token) >= 32
 
 
+def test_parts_of_a_live_page_are_sent_as_they_are_made() -> None:
+    asked, left = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "<p>v̄₁</p>"
+        assert asked.wait(20)
+        try:
+            while True:
+                yield "x" * 100_000
+        finally:
+            left.set()
+
+    with PageServer(live={"a & b": parts}) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        assert data_of(ask(server, f"/{server.token}/")[2])["editor"]["live"] == ["a & b"]
+        assert ask(server, f"/{server.token}/a")[0] == 404
+        assert ask(server, f"/x/{quote('a & b')}")[0] == 404
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        connection.request("GET", f"/{server.token}/{quote('a & b')}")
+        answer = connection.getresponse()
+        assert answer.status == 200 and "frame-ancestors 'none'" in str(answer.headers)
+        assert answer.read1(100).decode() == "<p>v̄₁</p>"  # before the rest is made
+        asked.set()
+        answer.close()
+        connection.close()
+        assert left.wait(20)  # the reader has left, so nothing more is made
+        assert ask(server, f"/{server.token}/")[0] == 200
+        server.shutdown()
+        thread.join()
+
+
 def test_it_listens_on_the_loopback_interface_only(server: PageServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     with PageServer() as other:
