@@ -338,7 +338,7 @@ def page(panels: Sequence[Panel], captions: Sequence[str]) -> str:
 
 def live_head() -> str:
     """Return the beginning of a page to which frames are added: the last one is seen."""
-    style = f"{_STYLE}section:not(:last-of-type) {{ display: none; }}"
+    style = f"{_STYLE}section:has(+ section) {{ display: none; }}"
     return _head(content_policy("", style, images="data:"), style)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from symad import demo
 from symad.cli import main
 from symad.errors import ExpressionError
 from symad.player.serve import EXAMPLES, PageServer, Request
@@ -21,10 +22,19 @@ from symad.player.serve import EXAMPLES, PageServer, Request
 
 @pytest.fixture(name="server")
 def _server() -> Iterator[PageServer]:
-    with PageServer() as server:
+    seen = threading.Event()
+
+    def training() -> Iterator[str]:
+        view = demo.TrainingView(*demo.spiral_network(4), *demo.spirals(30), resolution=6)
+        for place, part in enumerate(view.live(steps=6, frames=4, pause=0.0)):
+            yield part
+            assert place != 3 or seen.wait(60)  # the last frame waits until the test has ended
+
+    with PageServer(live={"Training, live": training}) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
+        seen.set()
         server.shutdown()
         thread.join()
 
@@ -229,5 +239,12 @@ def test_editing_in_a_browser(server: PageServer) -> None:
         assert "tanh" in page.inner_text("#title") and not page.is_visible("#wrong")
         page.keyboard.press("Home")
         assert page.input_value("#edit-expression").startswith("sum(")
+        with page.expect_navigation(wait_until="commit"):
+            page.select_option("#examples", label="Training, live")
+        shown = "[...document.querySelectorAll('section')].map((one) => one.checkVisibility())"
+        while len(page.evaluate(shown)) < 3:
+            page.wait_for_timeout(20)
+        assert page.evaluate(shown) == [False, False, True], "the last frame is seen"
+        assert page.evaluate("document.readyState") == "loading", "while the training goes on"
         assert complaints == []
         browser.close()
