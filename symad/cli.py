@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -444,6 +444,12 @@ def _play(options: argparse.Namespace) -> int:
     return 0
 
 
+def _training() -> Iterator[str]:
+    from symad.demo.training_view import TrainingView, spiral_network, spirals
+
+    return TrainingView(*spiral_network(16, 16), *spirals()).live()
+
+
 def _serve(options: argparse.Namespace) -> int:
     import webbrowser
 
@@ -455,7 +461,7 @@ def _serve(options: argparse.Namespace) -> int:
     if options.expression:
         first = Request(options.expression, " ".join(options.values), ",".join(options.wrt or ()))
         first.page(first)  # raises if it cannot be read
-    with PageServer(options.port, first) as server:
+    with PageServer(options.port, first, {"Training, live": _training}) as server:
         print(f"{server.address}\nStop with Ctrl-C.", flush=True)
         if not options.no_browser:
             webbrowser.open(server.address)

@@ -70,6 +70,12 @@ def test_demonstrations(capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(capsys, "order", "--doublings", "0")[0] == 2
 
 
+def test_the_memory_of_numbers_alone_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "3"]) == 0
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[:2] for row in rows[:2]] == [["3", "8"], ["3", "8"]]
+
+
 def test_memory_profile_and_code(capsys: pytest.CaptureFixture[str], empty_directory: Path) -> None:
     words = ["sum(tanh(A @ x))", "A=[[1, 2], [3, 4]]", "x=[1, -1]"]
     assert main(["memory", *words]) == 0

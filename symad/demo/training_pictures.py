@@ -326,15 +326,41 @@ def page(panels: Sequence[Panel], captions: Sequence[str]) -> str:
     policy = content_policy(_SCRIPT, _STYLE, images="data:")
     last = len(captions) - 1
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Training</title><style>{_STYLE}</style></head><body><header>"
+        f"{_head(policy, _STYLE)}<header>"
         '<button type="button" id="play">Play</button>'
         f'<input type="range" id="place" aria-label="frame" min="0" max="{last}" value="{last}">'
         f'<output id="said">{escape(captions[-1])}</output></header><main>{figures}</main>'
+        "<footer>A recording; symad serve has a live page.</footer>"
         f'<script type="application/json" id="captions">{data}</script>'
         f"<script>{_SCRIPT}</script></body></html>\n"
+    )
+
+
+def live_head() -> str:
+    """Return the beginning of a page to which frames are added: the last one is seen."""
+    style = f"{_STYLE}section:has(+ section) {{ display: none; }}"
+    return _head(content_policy("", style, images="data:"), style)
+
+
+def live_frame(panels: Sequence[Panel], captions: Sequence[str]) -> str:
+    """Return a frame of such a page."""
+    figures = "".join(_figure(panel) for panel in panels)
+    said = escape(captions[-1])
+    return f"<section><header>{said}</header><main>{figures}</main></section>\n"
+
+
+def live_end() -> str:
+    """Return the end of such a page."""
+    said = "The training has ended. Load the page again to repeat it."
+    return f"<footer>{said}</footer></body></html>\n"
+
+
+def _head(policy: str, style: str) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Training</title><style>{style}</style></head><body>"
     )
 
 
@@ -363,7 +389,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: #ffffff; color: #1a1a1a;
   font: 16px/1.5 "DejaVu Sans", Verdana, Geneva, sans-serif; }
-header, main { max-width: 1280px; margin: auto; padding: 12px 20px; }
+header, main, footer { max-width: 1280px; margin: auto; padding: 12px 20px; }
 header { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 16px; }
 button { font: inherit; min-width: 6em; padding: 6px 14px; border: 1px solid #0063a0;
   border-radius: 6px; background: #0063a0; color: #ffffff; cursor: pointer; }

@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,18 @@ import numpy as np
 
 import symad as sm
 from symad.demo.models import Array, accuracy, initial_weights, softmax_loss
-from symad.demo.training_pictures import Curve, Panel, curves, in_cell, page, picture, regions
+from symad.demo.training_pictures import (
+    Curve,
+    Panel,
+    curves,
+    in_cell,
+    live_end,
+    live_frame,
+    live_head,
+    page,
+    picture,
+    regions,
+)
 from symad.errors import FeedError, RenderError
 from symad.records import dataclass
 from symad.replacing import replacing
@@ -134,6 +146,33 @@ class TrainingView:
             Receives the view at each frame.  By default, the cell of a notebook shows it.
         """
         show = show or _shown_in_a_notebook()
+        for _ in self._train(steps, frames):
+            show(self)
+        return self
+
+    def live(self, steps: int = 600, frames: int = 100, pause: float = 0.1) -> Iterator[str]:
+        """Train, and yield meanwhile the parts of a page: a head, the frames, and an end.
+
+        A server sends each part as it is made, and a browser shows the last frame that it has
+        received; ``symad serve`` does so.
+
+        Parameters
+        ----------
+        steps : int
+        frames : int
+            The number of steps that are shown.
+        pause : float
+            The least time between two frames, in seconds.
+        """
+        yield live_head()
+        for step in self._train(steps, frames):
+            start = time.perf_counter()
+            yield live_frame(*self._frames_of([step]))
+            time.sleep(max(0.0, pause - (time.perf_counter() - start)))
+        yield live_end()
+
+    def _train(self, steps: int, frames: int) -> Iterator[int]:
+        """Train, and yield the numbers of the steps that are shown, counted from 1."""
         places = (i / (frames - 1) for i in range(frames - 1))
         shown = {steps - 1, *(round((steps - 1) * place**1.5) for place in places)}
         for number in range(steps):
@@ -143,8 +182,7 @@ class TrainingView:
             if number in shown:
                 square = (self._side, self._side, grid.shape[1])
                 self._frames[len(self.moments)] = grid.reshape(square)
-                show(self)
-        return self
+                yield len(self.moments)
 
     def svg(self, step: int | None = None) -> str:
         """Return a moving picture of all frames as SVG, or the frame of one step, counted from 1.
@@ -169,7 +207,7 @@ class TrainingView:
         return list(self._frames)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a page with a slider (``.html``) or a moving picture (``.svg``).
+        """Write a recording: a page with a slider (``.html``) or a moving picture (``.svg``).
 
         Neither loads anything, so both work offline.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from symad.drawing.layout.curves import Point, along
@@ -98,5 +99,12 @@ def _free_place(
         for shift in (0.0, -aside, aside):
             inside = min(max(x + shift, half), width - half)
             far = abs(number - len(places) // 2) + abs(shift) / aside
-            choices.append((covered.area((inside, y), size, arrow), far, (inside, y)))
-    return min(choices)[2]
+            choices.append((far, (inside, y)))
+    least, best = math.inf, choices[0][1]
+    for _, place in sorted(choices):
+        area = covered.area(place, size, arrow)
+        if area < least:
+            least, best = area, place
+        if not area:
+            break
+    return best

@@ -65,7 +65,7 @@ class MemoryChart(Tabular):
     @property
     def chart(self) -> Timeline:
         """The data of the chart."""
-        blocks = [block for block in self.use.blocks if not _is_number(block)]
+        blocks = [b for b in self.use.blocks if not _is_number(b)] or self.use.blocks
         shown = set(_most_telling(blocks, self.limit))
         bars = [self._bar(block) for block in blocks if block in shown]
         title = f"Memory of {self.name}: at most {format_bytes(self.peak)}, not counting the inputs"

@@ -41,7 +41,7 @@ def write_page(title: str, data: dict[str, Any], pictures: Sequence[str], evalua
         A JavaScript expression for the function that computes all values, or ``null``.
     """
     style = "\n".join([_palette(), _short("player.css")])
-    scripts = [*_SCRIPTS, "editor.js"] if "editor" in data else _SCRIPTS
+    scripts = ["editor.js", *_SCRIPTS] if "editor" in data else _SCRIPTS
     script = "\n".join(
         ['"use strict";', f"const evaluateGraph = {evaluate};", *map(_short, scripts)]
     )

@@ -57,8 +57,9 @@ class Player:
         MissingExtraError
             If an animation needs Pillow and it is not installed.
         RenderError
-            If the suffix is not one of these, there is no such step, or Graphviz, which paints PNG
-            and PDF, is not installed.  No file is then written.
+            If the suffix is not one of these, there is no such step, or neither the package typst
+            nor Graphviz, which paint PNG, PDF and animations, is installed.  No file is then
+            written.
         """
         if os.fspath(path).lower().endswith((".html", ".htm")):
             if step is not None:

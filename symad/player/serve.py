@@ -1,21 +1,23 @@
 """``symad serve``: the page of an expression that can be edited, from a server on this machine.
 
 The address of a page is its state: expression, values and settings.  A request can only make the
-expression reader read text.  The server listens on the loopback interface, and answers only
-requests that name it as their host and know the token, which is in the address.
+expression reader read text, or start one of the live pages that the server was given.  The server
+listens on the loopback interface, and answers only requests that name it as their host and know
+the token, which is in the address.
 """
 
 from __future__ import annotations
 
 import secrets
 import socketserver
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hmac import compare_digest
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
@@ -62,8 +64,11 @@ class Request:
     values: str = EXAMPLES[0][2]
     wrt: str = ""
 
-    def page(self, shown: Request, error: str = "") -> str:
-        """Return the page of ``shown``, with this request and an error in its editor."""
+    def page(self, shown: Request, error: str = "", live: Iterable[str] = ()) -> str:
+        """Return the page of ``shown``, with this request and an error in its editor.
+
+        The editor also leads to the live pages of the given names.
+        """
         read = read_expression(shown.expression)
         feed = read_feed(read, shown.values)
         names = shown.wrt.replace(",", " ").split()
@@ -71,8 +76,15 @@ class Request:
         editor = {name: getattr(self, name) for name in _FIELDS}
         examples = [list(example) for example in EXAMPLES]
         return play_expression(
-            read, targets, feed, editor={**editor, "error": error, "examples": examples}
+            read,
+            targets,
+            feed,
+            editor={**editor, "error": error, "examples": examples, "live": list(live)},
         ).html
+
+
+Live = Callable[[], Iterable[str]]
+"""Starts something, and returns the parts of a page about it, each made when it is asked for."""
 
 
 class PageServer(socketserver.ThreadingMixIn, HTTPServer):
@@ -84,6 +96,8 @@ class PageServer(socketserver.ThreadingMixIn, HTTPServer):
         0 for any that is free.
     first : Request, optional
         What the page shows if its address does not say it.
+    live : dict from str to callable, optional
+        Returns the parts of a page, which are sent as they are made; by name.
 
     Attributes
     ----------
@@ -93,7 +107,10 @@ class PageServer(socketserver.ThreadingMixIn, HTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0, first: Request | None = None) -> None:
+    def __init__(
+        self, port: int = 0, first: Request | None = None, live: Mapping[str, Live] | None = None
+    ) -> None:
+        self.live = live or {}
         self.token = secrets.token_urlsafe(24)
         self.first = first or Request()
         self._good = Request()
@@ -113,9 +130,9 @@ class PageServer(socketserver.ThreadingMixIn, HTTPServer):
         request = self.first if "expression" not in given else Request(**{"values": "", **given})
         with self._lock, np.errstate(all="ignore"):  # one at a time: each takes a whole processor
             try:
-                page = request.page(request)
+                page = request.page(request, live=self.live)
             except Exception as error:  # whatever it is, the reader should see it
-                return request.page(self._good, _in_words(error))
+                return request.page(self._good, _in_words(error), self.live)
             self._good = request
             return page
 
@@ -129,7 +146,7 @@ def _in_words(error: Exception) -> str:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers ``GET /token/?expression=...`` and nothing else."""
+    """Answers ``GET /token/?expression=...`` and ``GET /token/live page``, and nothing else."""
 
     server: PageServer
     server_version, sys_version = "symad", ""
@@ -142,20 +159,39 @@ class _Handler(BaseHTTPRequestHandler):
         if len(self.path) > _LONGEST_PATH:
             return self._send(HTTPStatus.REQUEST_URI_TOO_LONG, "The address is too long.")
         parts = urlsplit(self.path)
-        if not compare_digest(parts.path.encode(), f"/{self.server.token}/".encode()):
+        folder, _, name = parts.path.rpartition("/")
+        if not compare_digest(folder.encode(), f"/{self.server.token}".encode()):
             return self._send(HTTPStatus.NOT_FOUND, "The address has no valid token.")
+        if name:
+            return self._send_live(unquote(name))
         try:
             page = self.server.page(parts.query)
         except ValueError:
             return self._send(HTTPStatus.BAD_REQUEST, "The address has too many parts.")
         return self._send(HTTPStatus.OK, page, "text/html")
 
+    def _send_live(self, name: str) -> None:
+        if name not in self.server.live:
+            return self._send(HTTPStatus.NOT_FOUND, "There is no such page.")
+        self._send_head(HTTPStatus.OK, "text/html")
+        try:
+            for part in self.server.live[name]():
+                self.wfile.write(part.encode())
+        except (ConnectionError, TimeoutError):  # the reader has left
+            return None
+
     def _send(self, status: HTTPStatus, text: str, kind: str = "text/plain") -> None:
         content = text.encode()
+        self._send_head(status, kind, {"Content-Length": str(len(content))})
+        self.wfile.write(content)
+
+    def _send_head(
+        self, status: HTTPStatus, kind: str, more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.send_response(status)
         headers: Mapping[str, str] = {
+            **more,
             "Content-Type": f"{kind}; charset=utf-8",
-            "Content-Length": str(len(content)),
             "Cache-Control": "no-store",
             "Content-Security-Policy": "frame-ancestors 'none'",
             "Cross-Origin-Resource-Policy": "same-origin",
@@ -165,7 +201,6 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: addresses contain the token."""

@@ -254,6 +254,12 @@ def test_answers_of_another_form_are_told_the_form() -> None:
     assert raised.startswith("Not yet: your function raises ") and "'<y>'" not in raised
 
 
+@pytest.mark.parametrize("name", [n for n, one in EXERCISES.items() if one.form == "a number"])
+@pytest.mark.parametrize("other", [None, "7", [7.0], np.ones(2), True, 1j, {}, lambda: 7.0])
+def test_what_is_not_a_number_gets_no_hint_on_its_value(name: str, other: Any) -> None:
+    assert check(name, other).message == "Not yet: Give a number."
+
+
 def test_unknown_exercises_are_told_which_there_are() -> None:
     with pytest.raises(KeyError, match="no exercise 'tensor 2'. Did you mean 'tensors 2'"):
         check("tensor 2", 1)

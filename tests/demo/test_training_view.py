@@ -117,6 +117,18 @@ def test_files(view: demo.TrainingView, tmp_path: Path) -> None:
     assert "step 1 ·" in str(still.get("aria-label"))
 
 
+def test_a_live_page_has_frames_while_it_trains() -> None:
+    points, labels = demo.spirals(60)
+    view = demo.TrainingView(*demo.spiral_network(4), points, labels, resolution=6)
+    parts = view.live(steps=12, frames=4, pause=0.0)
+    assert next(parts).startswith("<!DOCTYPE html>") and not view.moments
+    seen = [(len(view.moments), part) for part in parts]
+    assert [steps for steps, _ in seen] == [*view._frames, 12] and len(seen) == 5
+    for steps, part in seen[:-1]:
+        assert part.startswith("<section>") and part.count("<svg") == 3
+        assert f"step {steps} · loss {view.moments[steps - 1].loss:.4g}" in part
+
+
 def test_values_that_a_logarithm_lacks_leave_gaps() -> None:
     panel = curves("loss", [Curve("a<b", [1.0, np.nan, 2.0, 0.0, np.inf, 3.0])], [1, 6])
     (path,) = [d for d in re.findall(r'd="(M[^"]*)" fill="none"', panel.below) if "V" not in d]

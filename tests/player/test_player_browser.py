@@ -100,6 +100,12 @@ def _visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
         one.close()
 
 
+ALL_AWAKE = """new Promise((act) => {
+    const look = () => (player.pictures.some((one) => one.isAsleep) ? setTimeout(look, 5) : act());
+    look(); })"""
+"""Waits until all pictures have been laid out."""
+
+
 def function() -> tuple[Any, list[Any]]:
     x1, x2 = sm.Variable("x1"), sm.Variable("x2")
     return sm.log(x1) + x1 * x2 - sm.sin(x2), [x1, x2]
@@ -1137,6 +1143,49 @@ def test_an_address_sets_elements(visit: Open) -> None:
     assert page.evaluate("player.index") == 1
 
 
+def test_an_array_that_is_not_computed_yet_replaces_the_one_that_was_shown(visit: Open) -> None:
+    page = visit(tensors().html).page
+    page.evaluate(f"player.tensors.inspect({id_of(page, 'v2')!r})")
+    assert page.locator("#inspect .map").count() == 1
+    later, step = page.evaluate("""player.story.steps.map((step, place) => {
+        player.go(place);
+        const isHidden = (id) => isArray(player.valueOf(id)) && !player.shown.has(`${id}v`);
+        return [keysOf(player.story.places).find(isHidden), place]; }).findLast(([id]) => id)""")
+    page.evaluate(f"player.go({step})")
+    assert page.locator("#inspect .map").count() == 1
+    page.evaluate(f"player.tensors.inspect({later!r})")
+    assert page.locator("#inspect .map").count() == 0
+    assert "A later step computes this array." in page.inner_text("#inspect")
+    page.evaluate("player.go(player.story.length - 1)")
+    assert page.locator("#inspect .map").count() >= 1
+    page.evaluate(f"player.go({step})")
+    assert "A later step computes this array." in page.inner_text("#inspect")
+
+
+def test_the_legend_of_a_phone_is_read_without_scrolling(visit: Open) -> None:
+    page = visit(tensors().html, viewport={"width": 390, "height": 844}).page
+    for place in range(page.evaluate("player.story.chapters.length")):
+        page.evaluate(f"player.go(player.story.chapters[{place}].at)")
+        cut = page.evaluate("""(() => { const legend = document.getElementById('legend');
+            const { scrollWidth, clientWidth, scrollHeight, clientHeight } = legend;
+            const page = document.documentElement.scrollHeight - innerHeight;
+            return [scrollWidth - clientWidth, scrollHeight - clientHeight, page]; })()""")
+        assert max(cut) <= 1  # of rounding
+
+
+def test_only_the_picture_that_is_seen_is_laid_out_at_first(visit: Open, html: str) -> None:
+    """The others follow while nothing else is to be done."""
+    page = visit(html).page
+    page.evaluate(ALL_AWAKE)
+    asleep, seen = page.evaluate("""(() => {
+        player.pictures.forEach((one) => one.svg.classList.add('asleep'));
+        player.go(player.story.length - 1);
+        return [player.pictures.map((one) => one.isAsleep), player.picture.isAsleep]; })()""")
+    assert asleep.count(False) == 1 and not seen
+    page.evaluate("player.prepare()")
+    page.evaluate(ALL_AWAKE)
+
+
 def test_pointing_at_an_array_shows_its_numbers(visit: Open) -> None:
     page = visit(tensors().html).page
     page.hover(f"#{id_of(page, 'v2')} > rect")
@@ -1374,6 +1423,7 @@ def test_the_running_example_is_seen_as_a_whole(visit: Open, size: tuple[int, in
 @pytest.mark.parametrize("make", [lecture, structure, network, second])
 def test_notes_on_edges_are_whole_and_cover_no_text(visit: Open, make: Callable[[], Any]) -> None:
     page = visit(make().html).page
+    page.evaluate(ALL_AWAKE)
     rectangle = (
         "(e) => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom]; }"
     )

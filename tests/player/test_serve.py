@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from symad import demo
 from symad.cli import main
 from symad.errors import ExpressionError
 from symad.player.serve import EXAMPLES, PageServer, Request
@@ -21,10 +22,19 @@ from symad.player.serve import EXAMPLES, PageServer, Request
 
 @pytest.fixture(name="server")
 def _server() -> Iterator[PageServer]:
-    with PageServer() as server:
+    seen = threading.Event()
+
+    def training() -> Iterator[str]:
+        view = demo.TrainingView(*demo.spiral_network(4), *demo.spirals(30), resolution=6)
+        for place, part in enumerate(view.live(steps=6, frames=4, pause=0.0)):
+            yield part
+            assert place != 3 or seen.wait(60)  # the last frame waits until the test has ended
+
+    with PageServer(live={"Training, live": training}) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
+        seen.set()
         server.shutdown()
         thread.join()
 
@@ -83,6 +93,38 @@ def test_only_the_token_and_the_host_open_a_page(server: PageServer) -> None:
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "CONNECT"):
         assert ask(server, f"/{server.token}/", method)[0] == 501
     assert len(server.token) >= 32
+
+
+def test_parts_of_a_live_page_are_sent_as_they_are_made() -> None:
+    asked, left = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "<p>v̄₁</p>"
+        assert asked.wait(20)
+        try:
+            while True:
+                yield "x" * 100_000
+        finally:
+            left.set()
+
+    with PageServer(live={"a & b": parts}) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        assert data_of(ask(server, f"/{server.token}/")[2])["editor"]["live"] == ["a & b"]
+        assert ask(server, f"/{server.token}/a")[0] == 404
+        assert ask(server, f"/x/{quote('a & b')}")[0] == 404
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        connection.request("GET", f"/{server.token}/{quote('a & b')}")
+        answer = connection.getresponse()
+        assert answer.status == 200 and "frame-ancestors 'none'" in str(answer.headers)
+        assert answer.read1(100).decode() == "<p>v̄₁</p>"  # before the rest is made
+        asked.set()
+        answer.close()
+        connection.close()
+        assert left.wait(20)  # the reader has left, so nothing more is made
+        assert ask(server, f"/{server.token}/")[0] == 200
+        server.shutdown()
+        thread.join()
 
 
 def test_it_listens_on_the_loopback_interface_only(server: PageServer) -> None:
@@ -197,5 +239,12 @@ def test_editing_in_a_browser(server: PageServer) -> None:
         assert "tanh" in page.inner_text("#title") and not page.is_visible("#wrong")
         page.keyboard.press("Home")
         assert page.input_value("#edit-expression").startswith("sum(")
+        with page.expect_navigation(wait_until="commit"):
+            page.select_option("#examples", label="Training, live")
+        shown = "[...document.querySelectorAll('section')].map((one) => one.checkVisibility())"
+        while len(page.evaluate(shown)) < 3:
+            page.wait_for_timeout(20)
+        assert page.evaluate(shown) == [False, False, True], "the last frame is seen"
+        assert page.evaluate("document.readyState") == "loading", "while the training goes on"
         assert complaints == []
         browser.close()

@@ -25,6 +25,8 @@ class Exercise(NamedTuple):
     form: str
 
 
+_NUMBERS = ("a number", "a whole number")
+
 EXERCISES: dict[str, Exercise] = {}
 """All exercises by name, such as ``"tensors 2"``."""
 
@@ -123,6 +125,8 @@ def check(name: str, answer: Any = ...) -> Verdict:
     test, form = EXERCISES[name]
     if answer is ...:
         return Verdict(False, "Not answered yet.", answered=False)
+    if form in _NUMBERS and not isinstance(answer, sm.Node) and not _is_number(answer):
+        return Verdict(False, f"Not yet: Give {form}.")
     try:
         test(answer)
     except Wrong as wrong:
@@ -135,6 +139,16 @@ def check(name: str, answer: Any = ...) -> Verdict:
         return Verdict(False, f"Not yet: Give {form}.")
     SOLVED.add(name)
     return Verdict(True, f"Right. {len(SOLVED)} of {len(EXERCISES)} exercises are solved.")
+
+
+def _is_number(answer: Any) -> bool:
+    """Return whether an answer is one real number, of any type."""
+    if answer is None or isinstance(answer, (bool, np.bool_, str)):
+        return False
+    try:
+        return np.asarray(answer, dtype=float).ndim == 0
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_raised_outside(error: Exception) -> bool:

@@ -222,12 +222,12 @@ class _Sorter:
         """Assign places in a layer: side by side, with the middle of each lane at 0."""
         steps, where = self._steps, self._where
         for lane, run in groupby(layer, self._lanes.__getitem__):
-            elements = list(run)
+            elements, before = list(run), 0.0
             half = sum([steps[number] for number in elements]) / 2
-            place = _LANE * lane - half
+            start = _LANE * lane - half
             for number in elements:
-                where[number] = place + self._elements[number].width / 2
-                place += steps[number]
+                where[number] = start + (before + self._elements[number].width / 2)
+                before += steps[number]
             self._halves[lane] = max(self._halves.get(lane, 0.0), half)
 
     def _sweep(self, down: bool, reverse_ties: bool) -> None:

@@ -24,14 +24,18 @@ class Editor {
     });
     document.querySelector("header").after(form);
     if (editor.error) this.fields.expression.focus();
-    player.resize();
   }
 
   chooser() {
     const select = make("select", { id: "examples", "aria-label": "Examples" }, make("option", { value: "", textContent: "Examples" }));
     this.examples.forEach(([title], place) => select.append(make("option", { value: String(place), textContent: title })));
+    for (const name of this.player.story.editor.live) select.append(make("option", { value: name, textContent: name }));
     select.addEventListener("change", () => {
       if (select.value === "") return;
+      if (!(select.value in this.examples)) {
+        location.assign(`${location.pathname}${encodeURIComponent(select.value)}`);
+        return;
+      }
       const [, expression, values] = this.examples[Number(select.value)];
       Object.assign(this.fields.expression, { value: expression });
       Object.assign(this.fields.values, { value: values });
@@ -50,5 +54,3 @@ class Editor {
     else location.assign(address);
   }
 }
-
-player.editor = new Editor(player);

@@ -26,10 +26,21 @@ class Picture {
     this.boxes = new Map(); // of nodes and edges by id, filled on demand
     this.nodes = [...svg.querySelectorAll(".node")];
     this.bindPointer();
+    svg.classList.add("asleep");
+  }
+
+  get isAsleep() {
+    return this.svg.classList.contains("asleep");
+  }
+
+  // Lays the picture out, which the first frame of the page does not wait for.
+  wake() {
+    this.svg.classList.remove("asleep");
   }
 
   // A hidden picture is placed below, out of reach of pointers and screen readers.
   show(shown, title) {
+    if (shown) this.wake();
     this.svg.classList.toggle("off", !shown);
     this.svg.setAttribute("tabindex", shown ? "0" : "-1");
     this.svg.setAttribute("aria-hidden", !shown);

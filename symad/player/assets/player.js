@@ -22,6 +22,7 @@ class Player {
     this.story = new Story(data);
     this.markup = new Markup(data.glyphs);
     this.panels = new Panels(this.story, this.markup);
+    this.editor = data.editor && new Editor(this); // before sizes are read
     this.pictures = [...document.querySelectorAll("svg.picture")].map((svg) => new Picture(svg, () => this.setFollowing(false)));
     this.following = true;
     this.values = data.values;
@@ -139,6 +140,7 @@ class Player {
     this.panels.lines.forEach((line, place) => line.classList.toggle("now", place + 1 === step.line));
     this.caption(step);
     this.markValues();
+    this.tensors.step();
     byId("timeline").value = target;
     byId("timeline").setAttribute("aria-valuetext", `step ${target + 1} of ${this.story.length}`);
     byId("counter").textContent = `${target + 1} / ${this.story.length}`;
@@ -148,7 +150,7 @@ class Player {
     if (this.following) this.follow();
   }
 
-  // Lays out what later steps show, while there is nothing else to do.
+  // Lays out what later steps show, one after the other while there is nothing else to do.
   prepare() {
     cancelIdle(this.preparing);
     this.preparing = whenIdle(() => {
@@ -158,7 +160,16 @@ class Player {
       byId("caption").append(ahead);
       ahead.getBoundingClientRect();
       ahead.remove();
+      this.preparing = whenIdle(() => this.wake());
     });
+  }
+
+  wake() {
+    const next = this.pictures.find((picture) => picture.isAsleep);
+    if (!next) return;
+    next.wake();
+    next.svg.getBoundingClientRect();
+    this.preparing = whenIdle(() => this.wake());
   }
 
   mark(key, state) {

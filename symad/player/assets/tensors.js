@@ -162,8 +162,13 @@ class Tensors {
       return;
     }
     const value = this.known(id);
-    if (!value) return;
+    if (!value && !isArray(this.player.valueOf(id))) return;
     this.inspected = id;
+    this.waits = !value;
+    if (this.waits) {
+      this.open(make("b", { textContent: this.nameOf(id) }), make("p", { textContent: "A later step computes this array." }));
+      return;
+    }
     const [kind, left, right] = this.player.story.forms[id] || [];
     const factors = kind === "matmul" ? [left, right].map((one) => [one, this.player.valueOf(one)]) : [];
     const whole = value.d && factors.every(([, one]) => isArray(one) && one.d);
@@ -199,6 +204,12 @@ class Tensors {
   // Shows the same array again, whose values have changed.
   refresh() {
     if (!byId("inspect").hidden) this.inspect(this.inspected);
+  }
+
+  // Shows the array once a step has computed it, and not before.
+  step() {
+    const isOpen = !byId("inspect").hidden && isArray(this.player.valueOf(this.inspected));
+    if (isOpen && this.waits !== !this.known(this.inspected)) this.inspect(this.inspected);
   }
 
   // Lights the row and the column that meet in an element of a product.
