@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "mroot": 2, "mover": 2, "munder": 2}
 ARITY |= {"msubsup": 3, "munderover": 3}
 STRUCTURE = {
-    rf"\{name}" for name in "bar displaystyle dot frac left mathrm operatorname right sqrt text".split()
+    rf"\{name}"
+    for name in "bar binom displaystyle dot frac left mathrm operatorname right sqrt text".split()
 }
 LETTERS = st.sampled_from(r"ab1 {}[]()^_\|'" + "é∑\U000f0001") | st.characters(categories=["L"])
 
@@ -42,6 +43,7 @@ def short(latex: str) -> str:
         (r"x^2_{12}", "<subsup><i>x</i><n>12</n><n>2</n></subsup>"),
         (r"\bar{v}_1", "<sub><over><i>v</i><o>¯</o></over><n>1</n></sub>"),
         (r"\sqrt[3]{x}", "<root><i>x</i><n>3</n></root>"),
+        (r"\binom{n}{k}", "<row><o>(</o><frac><i>n</i><i>k</i></frac><o>)</o></row>"),
         (r"-1.5", "<o>−</o><n>1.5</n>"),
         (r"\log_{10} x", "<sub><i>log</i><n>10</n></sub>_<i>x</i>"),
         (r"2 \sin^2 x", "<n>2</n>_<sup><i>sin</i><n>2</n></sup>_<i>x</i>"),
