@@ -16,8 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "mroot": 2, "mover": 2, "munder": 2}
 ARITY |= {"msubsup": 3, "munderover": 3}
 STRUCTURE = {
-    rf"\{name}"
-    for name in "bar binom displaystyle dot frac left mathrm operatorname right sqrt text".split()
+    rf"\{name}" for name in "bar dot frac left mathrm operatorname right sqrt text".split()
 }
 LETTERS = st.sampled_from(r"ab1 {}[]()^_\|'" + "é∑\U000f0001") | st.characters(categories=["L"])
 
@@ -67,7 +66,8 @@ def test_formulas(latex: str, expected: str) -> None:
 
 def test_the_formulas_of_the_documents_hold_no_unknown_commands() -> None:
     known = 0
-    for path in [*(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.py")]:
+    written = (ROOT / "docs").glob("[!_]*/**/*.md")  # not what is generated
+    for path in [*(ROOT / "docs").glob("*.md"), *written, *(ROOT / "notebooks").glob("*.py")]:
         text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text("utf-8"), flags=re.DOTALL)
         for formula in re.findall(r"\$\$?([^$\n]+)\$\$?", text):
             commands = set(re.findall(r"\\[A-Za-z]+", formula)) - STRUCTURE
