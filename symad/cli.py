@@ -136,8 +136,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options, rest = _parser().parse_known_args(words)
     for word in rest:
         if word.startswith("-") or "=" not in word or not hasattr(options, "values"):
-            help_ = f"see symad {options.command} --help"
-            raise _UsageError(f"{visible(word, 40)!r} is not understood; {help_}")
+            hint = f"see symad {options.command} --help"
+            raise _UsageError(f"{visible(word, 40)!r} is not understood; {hint}")
         options.values.append(word)
     return options
 

@@ -331,6 +331,12 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         raise GraphTypeError(f"{dtype!r} is not a dtype: {error}") from None
     if not result.isnative:
         result = result.newbyteorder("=")
+    if result.kind in "US":
+        raise GraphTypeError(
+            f"text (dtype {result}) is not a number",
+            remedy="Give numbers. A name comes before the value, as in parameter('W', value); "
+            "only structures have items with names.",
+        )
     if result.kind not in _SUPPORTED_KINDS or result.itemsize > 8:
         raise GraphTypeError(
             f"dtype {result} is not supported",

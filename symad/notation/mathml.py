@@ -129,6 +129,8 @@ def _read(token: str, rest: Iterator[str], groups: list[_Group]) -> None:
         group.wait(1, lambda script: _scripted(base, token, script))
     elif token in _FRACTIONS:
         group.wait(2, lambda a, b: _Piece(f"<mfrac>{a.markup}{b.markup}</mfrac>"))
+    elif token == r"\binom":
+        group.wait(2, _binomial)
     elif token.startswith(r"\sqrt["):
         index = f"<mn>{token[6:-1]}</mn>"
         group.wait(1, lambda x: _Piece(f"<mroot>{x.markup}{index}</mroot>"))
@@ -141,6 +143,12 @@ def _read(token: str, rest: Iterator[str], groups: list[_Group]) -> None:
         group.add(_word(_text(rest)))
     elif (piece := _symbol(token)) is not None:
         group.add(piece)
+
+
+def _binomial(top: _Piece, bottom: _Piece) -> _Piece:
+    column = f'<mfrac linethickness="0">{top.markup}{bottom.markup}</mfrac>'
+    left, right = _fence("(", "prefix", True), _fence(")", "postfix", True)
+    return _Piece(f"<mrow>{left}{column}{right}</mrow>", "open")
 
 
 def _close(groups: list[_Group], fence: str = "") -> None:

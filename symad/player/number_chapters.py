@@ -9,7 +9,7 @@ from symad.graph.node import Constant, Node, Variable
 from symad.graph.provenance import RoleKind
 from symad.notation.formulas import Formulas
 from symad.notation.values import is_number, summarise
-from symad.player.played_graph import equation, is_finite, shortened
+from symad.player.played_graph import MOST_NAMES, equation, is_finite, shortened
 from symad.player.story import Chapter, StoryStep
 from symad.player.walk import GradientWalk
 
@@ -64,10 +64,10 @@ class NumberChapters:
 
     def _side_of(self, node: Node, formulas: Formulas) -> str:
         """Return the formula of a node, without the middle of a long sum."""
-        if node.op is None or node.op.name != "add_n":
+        sources = self._graph.view.sources(node)
+        if node.op is None or node.op.name != "add_n" or len(sources) <= MOST_NAMES:
             return formulas.right_sides.get(node, "")
-        names = [formulas.name(source.node) for source in self._graph.view.sources(node)]
-        return shortened(names, " + ", r"\cdots")
+        return shortened([formulas.name(source.node) for source in sources], " + ", r"\cdots")
 
     def _value_in_words(self, node: Node, value: str) -> str:
         graph, role = self._graph, node.role

@@ -19,6 +19,8 @@ def plain_maths(maths: str) -> str:
     --------
     >>> plain_maths("<msub><mi>x</mi><mn>1</mn></msub><mo>=</mo><msqrt><mi>y</mi></msqrt>")
     'x₁ = √(y)'
+    >>> plain_maths('<mfrac linethickness="0"><mi>n</mi><mi>k</mi></mfrac>')
+    'n choose k'
     """
     root = ElementTree.fromstring(f"<mrow>{maths}</mrow>")
     texts: dict[ElementTree.Element, str] = {}
@@ -35,6 +37,8 @@ def _written(element: ElementTree.Element, parts: Sequence[str]) -> str:
             return f" {text} " if text in _SPACED else f"{text} " if text == "," else text
         case "mspace":
             return "  " if _width(element) > _WIDE_SPACE else ""
+        case "mfrac" if element.get("linethickness") == "0":
+            return " choose ".join(parts)
         case "mfrac":
             return f"{_grouped(element[0], parts[0])}/{_grouped(element[1], parts[1])}"
         case "msqrt":

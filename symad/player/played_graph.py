@@ -25,7 +25,8 @@ from symad.records import replace
 
 _LONGEST_NAME = 24
 _MOST_TERMS = 12  # in a table, or on a node
-_MOST_NAMES = 8  # in a caption
+MOST_NAMES = 8
+"""The most terms of a sum in a caption."""
 
 
 class PlayedGraph:
@@ -273,6 +274,6 @@ def equation(*sides: str) -> str:
 
 def shortened(names: Sequence[str], between: str, gap: str) -> str:
     """Return the names joined; the middle of a long list is left out."""
-    if len(names) > _MOST_NAMES:
-        names = [*names[: _MOST_NAMES - 2], gap, names[-1]]
+    if len(names) > MOST_NAMES:
+        names = [*names[: MOST_NAMES - 2], gap, names[-1]]
     return between.join(names)

@@ -266,6 +266,12 @@ def test_unknown_exercises_are_told_which_there_are() -> None:
     with pytest.raises(sm.SymadError, match="four ways 1, four ways 2") as caught:
         check("nope", 1)
     assert "second order 3" in str(caught.value)
+    with pytest.raises(KeyError, match="no exercise 3"):
+        check(3, 1)  # type: ignore[arg-type]
+
+
+def test_hints_are_short() -> None:
+    assert len(check("digits 3", sm.compile).message) < 250  # not with the whole array that it got
 
 
 def test_each_exercise_is_answered_here() -> None:

@@ -167,6 +167,14 @@ def test_numpy_functions_without_counterpart():
         np.add(x, 1.0, out=np.zeros(3))
 
 
+def test_text_is_not_a_number_and_a_name_comes_first() -> None:
+    x = sm.Variable("x")
+    for use in (lambda: sm.parameter(np.ones(3), "W"), lambda: x["cat"], lambda: x + "a"):
+        with pytest.raises(GraphTypeError, match="is not a number") as caught:
+            use()
+        assert "parameter('W', value)" in str(caught.value)
+
+
 def test_variables_need_names_and_dtypes():
     with pytest.raises(GraphTypeError, match="name must be text"):
         sm.Variable(3)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "mroot": 2, "mover": 2, "munder": 2}
 ARITY |= {"msubsup": 3, "munderover": 3}
 STRUCTURE = {
-    rf"\{name}" for name in "bar displaystyle dot frac left mathrm operatorname right sqrt text".split()
+    rf"\{name}" for name in "bar dot frac left mathrm operatorname right sqrt text".split()
 }
 LETTERS = st.sampled_from(r"ab1 {}[]()^_\|'" + "é∑\U000f0001") | st.characters(categories=["L"])
 
@@ -42,6 +42,7 @@ def short(latex: str) -> str:
         (r"x^2_{12}", "<subsup><i>x</i><n>12</n><n>2</n></subsup>"),
         (r"\bar{v}_1", "<sub><over><i>v</i><o>¯</o></over><n>1</n></sub>"),
         (r"\sqrt[3]{x}", "<root><i>x</i><n>3</n></root>"),
+        (r"\binom{n}{k}", "<row><o>(</o><frac><i>n</i><i>k</i></frac><o>)</o></row>"),
         (r"-1.5", "<o>−</o><n>1.5</n>"),
         (r"\log_{10} x", "<sub><i>log</i><n>10</n></sub>_<i>x</i>"),
         (r"2 \sin^2 x", "<n>2</n>_<sup><i>sin</i><n>2</n></sup>_<i>x</i>"),
@@ -65,7 +66,8 @@ def test_formulas(latex: str, expected: str) -> None:
 
 def test_the_formulas_of_the_documents_hold_no_unknown_commands() -> None:
     known = 0
-    for path in [*(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.py")]:
+    written = (ROOT / "docs").glob("[!_]*/**/*.md")  # not what is generated
+    for path in [*(ROOT / "docs").glob("*.md"), *written, *(ROOT / "notebooks").glob("*.py")]:
         text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text("utf-8"), flags=re.DOTALL)
         for formula in re.findall(r"\$\$?([^$\n]+)\$\$?", text):
             commands = set(re.findall(r"\\[A-Za-z]+", formula)) - STRUCTURE

@@ -263,6 +263,12 @@ def test_a_screen_reader_is_told(visit: Open, html: str) -> None:
     assert page.evaluate("document.activeElement.getAttribute('role')") == "button"
 
 
+def test_the_norm_of_an_array_is_spoken(visit: Open) -> None:
+    one = visit(tensors().html)
+    one.page.evaluate("player.go(player.story.chapters[2].at)")
+    one.wait("document.getElementById('live').textContent.includes('2×3, norm 2.646')")
+
+
 def test_formulas_on_several_lines_are_spoken_as_one(visit: Open) -> None:
     x = sm.Variable("x", shape=(2, 3))
     total = sm.add_n([sm.sum(sm.sin(x) * (k + 2.5)) for k in range(5)])

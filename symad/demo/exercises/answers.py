@@ -16,6 +16,7 @@ from symad.visible import visible
 Test = Callable[[Any], None]
 _LONGEST = 1000
 """The characters of a message; an answer may raise an error with any text."""
+_LONGEST_REASON = 160
 
 
 class Exercise(NamedTuple):
@@ -119,7 +120,7 @@ def check(name: str, answer: Any = ...) -> Verdict:
     """
     if name not in EXERCISES:
         raise NoSuchExercise(
-            f"there is no exercise {name!r}.{did_you_mean(name, EXERCISES)}",
+            f"there is no exercise {name!r}.{did_you_mean(str(name), EXERCISES)}",
             remedy=f"There are {', '.join(sorted(EXERCISES))}.",
         )
     test, form = EXERCISES[name]
@@ -132,7 +133,8 @@ def check(name: str, answer: Any = ...) -> Verdict:
     except Wrong as wrong:
         return Verdict(False, f"Not yet: {wrong}")
     except SymadError as error:
-        return Verdict(False, f"Not yet: {error.message.rstrip('.')}. An answer is {form}.")
+        reason = visible(error.message, _LONGEST_REASON).rstrip(".")
+        return Verdict(False, f"Not yet: {reason}. An answer is {form}.")
     except Exception as error:  # an answer may be code of any kind
         if form.startswith("a function") and _is_raised_outside(error):
             return Verdict(False, f"Not yet: your function raises {type(error).__name__}: {error}")

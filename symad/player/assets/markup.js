@@ -79,13 +79,14 @@ class Markup {
     }
   }
 
-  // A text as a screen reader says it.
+  // A text as a screen reader says it: an array of 4×5 with the norm 2 is written as 4×5 ‖2‖.
   speak(text, valueOf) {
-    return Array.from(text || "", (character) => {
+    const words = Array.from(text || "", (character) => {
       const glyph = GLYPHS.test(character) ? this.glyph(character) : undefined;
       if (!glyph) return character;
       return "v" in glyph ? valueOf(glyph.v) : glyph.t || spoken(glyph);
-    }).join("");
+    });
+    return words.join("").replace(/ ‖([\d.e+−∞na]+)‖/g, ", norm $1");
   }
 
   // A formula as elements.  The MathML comes from symad and contains no text of the user.

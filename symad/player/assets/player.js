@@ -318,12 +318,13 @@ class Player {
   fitCaption() {
     const [caption, maths] = [byId("caption"), byId("maths")];
     const isCut = () => maths.scrollWidth > maths.clientWidth || caption.scrollHeight > caption.clientHeight;
-    const set = (fit, stacked) => {
-      caption.classList.toggle("stacked", stacked);
-      caption.style.setProperty("--fit", fit);
-    };
-    set(1, false);
-    for (const fit of FITS) if (isCut()) set(fit, true);
+    caption.className = "";
+    caption.removeAttribute("style");
+    for (const fit of FITS) {
+      if (!isCut()) return;
+      caption.className = "stacked";
+      if (fit < 1) caption.style.setProperty("--fit", fit);
+    }
   }
 
   // The sentence for a step at which a value that is not finite first appears.
