@@ -79,9 +79,15 @@ class NumpyProgram:
         except Exception as error:
             raise failure_of(self.plan.instructions[step].node, error) from error
         found = [registers[register] for register in self.plan.outputs]
-        if targets:
-            return [*map(result_into, found, self.plan.copied, targets)]
-        return [*map(result_of, found, self.plan.copied)]
+        results: list[Any] = []
+        try:
+            for value, copied, target in zip(
+                found, self.plan.copied, targets or [None] * len(found), strict=True
+            ):
+                results.append(result_into(value, copied, target))
+        except MemoryError as error:  # a broadcast array takes no memory before it is copied
+            raise failure_of(self.plan.graph.outputs[len(results)], error) from error
+        return results
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run once, and return the node of each instruction and its time in seconds."""
@@ -200,10 +206,9 @@ def result_into(value: Any, copied: bool, target: _Array | None) -> Any:
 
 def failure_of(node: Node, error: Exception) -> EvaluationError:
     """Return the error for a failed kernel: the op, its input types, the user's line."""
-    assert node.op is not None
     types = ", ".join(str(source.type) for source in node.inputs)
     reason = error.message if isinstance(error, SymadError) else f"{type(error).__name__}: {error}"
-    what = f"{node.op.name}({types}) failed: {reason}"
+    what = f"{node.op.name if node.op else node.label}({types}) failed: {reason}"
     if node.role is not None:
         edge_end = node.role.consumer
         consumer = node.role.node if edge_end is None else edge_end

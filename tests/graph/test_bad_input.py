@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import FeedError, GradientError, GraphTypeError, ShapeError
+from symad.errors import EvaluationError, FeedError, GradientError, GraphTypeError, ShapeError
 from symad.graph.operators import FUNCTIONS
 
 
@@ -467,3 +467,13 @@ def test_one_number_is_no_window_where_there_are_no_axes_for_it() -> None:
     for pool in (sm.nn.max_pool, sm.nn.avg_pool):
         with pytest.raises(ShapeError, match=r"(?s)no axis to pool along.*window=\(2,\)"):
             pool(sm.Variable("x", (3, 4)), 2)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_what_no_memory_can_hold(backend: str) -> None:
+    """A broadcast array takes no memory before it becomes an output."""
+    n = sm.Variable("n", (), "int64")
+    for y in (sm.zeros((n, n)), sm.arange(n * n) * 1.0):
+        with pytest.raises(EvaluationError, match=r"(?s)(MemoryError|memory).*made at") as error:
+            sm.compile([n], y, backend=backend)(10**8)
+        assert __file__ in str(error.value)
