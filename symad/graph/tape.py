@@ -7,9 +7,9 @@ them.  For other sizes for which all answers are the same, these steps give the 
 program that would be made for them.  :func:`symad.graph.node.computed` lets a function be a step.
 
 A traced number is not an ``int``, although ``isinstance`` takes it for one.  Whatever needs its
-value must ask for it, by ``__index__`` or ``__float__``, and the tape then notes that this value is
-required.  So nothing that depends on a size is missed.  What dictionaries ask is not noted: numbers
-that they hold must differ from all others.
+value must ask for it, by ``__index__`` or ``__float__``, and the program is not recorded then.  So
+nothing that depends on a size is missed.  Only what dictionaries ask cannot be noted: numbers that
+they hold must differ from all others that they may hold.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Traced:
         raise TapeError("a traced number is copied")
 
     def required(self) -> Any:
-        """Return the value, if it is the same for all sizes."""
+        """Return the value if it does not depend on sizes, as far as the other value shows."""
         if not _are_same(self.value, self.other):
             raise TapeError("a size must be known")
         self.tape.answer(_are_same, self, self.value)

@@ -40,4 +40,4 @@ class Storage:
         if self.kind in (StorageKind.FIXED, StorageKind.GROWING):
             return "constant" if self.kind is StorageKind.FIXED else "stack that grows"
         what = {StorageKind.ARENA: "arena +", StorageKind.INPUT: "input "}
-        return f"{what.get(self.kind, 'result ')}{self.place!r}"
+        return f"{what.get(self.kind, 'result ')}{self.place!r}"  # which a traced number has, too

@@ -73,15 +73,13 @@ class Effort(Enum):
 
     @staticmethod
     def of_size(numbers: int) -> Effort:
-        """Return what pays for loops whose first call computes so many numbers.
-
-        Without passes, they take up to twice the time.
-        """
+        """Return what pays for loops that compute so many numbers: without passes, they take up to
+        twice the time."""
         return Effort.QUICK if numbers < _LARGE else Effort.LOW
 
 
 _LARGE = 1 << 18
-"""So many numbers take as long to compute as LLVM's passes for one loop, within a factor of ten."""
+"""With more numbers, some hundred calls would lose what the first one gains."""
 
 
 _OPTIONS = {

@@ -68,9 +68,9 @@ _codes: jit.Latest[LoopCode] = jit.Latest(_KEPT)
 
 
 def loop_code(nest: Nest, layout: NestLayout, is_repeated: bool = False) -> LoopCode:
-    """Return the machine code of a nest, which a call may run many times.
+    """Return the machine code of a nest; nests of the same structure share it.
 
-    Nests of the same structure share it.
+    A nest ``is_repeated`` if a call runs it many times.
     """
 
     structure = structure_of(nest, layout)
