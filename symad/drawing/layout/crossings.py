@@ -87,14 +87,13 @@ class Crossings:
         """
         if len(run) == 1:
             return run
-        ends, sides = {}, {}
-        for element in run:
-            up = [(place[n], weight) for n, weight in self._above[element]]
-            down = [(place[n], weight) for n, weight in self._below[element]]
-            ends[element] = up + down
-            sides[element] = _fill(_fill([], up, middle), down, end)
+        near = {n: (*self._above[n], *self._below[n]) for n in run}
+        ends = {n: [(place[other], weight) for other, weight in near[n]] for n in run}
         for element in run[:]:
-            here, weights = run.index(element), sides[element]
+            count = len(self._above[element])
+            weights = _fill([], ends[element][:count], middle)
+            _fill(weights, ends[element][count:], end)
+            here = run.index(element)
             best, goal = 0, here
             left, right = run[max(here - _REACH, 0) : here], run[here + 1 : here + 1 + _REACH]
             for sign, others in (1, right), (-1, left[::-1]):
@@ -110,9 +109,9 @@ class Crossings:
 
 
 def _fill(weights: list[int], ends: list[tuple[int, int]], size: int) -> list[int]:
-    """Return a list extended to ``size``: for each place the weight of the ends right of it.
+    """Extend a list to ``size``, and return it.
 
-    That of those left of it is subtracted.
+    Each place gets the weight of all ends right of it, minus the weight of those left of it.
 
     Examples
     --------

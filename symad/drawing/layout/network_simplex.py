@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 Edge = tuple[int, int]
 
+_CANDIDATES = 24  # edges of which the best is removed: with more there are fewer steps
+
 
 def shortest(size: int, edges: Mapping[Edge, tuple[int, int]]) -> list[int]:
     """Return numbers for ``size`` nodes, the least 0, with a minimal sum of lengths.
@@ -124,13 +126,23 @@ class _Tree:
         return min(self._gaining(), key=self.edge.__getitem__, default=-1)
 
     def _next(self, waiting: deque[int]) -> int:
-        """Return the next of them, or -1; they have waited since all were last looked for."""
-        while waiting:
+        """Return the best of the next few of them, or -1; the others wait.
+
+        All are looked for only when none of those that wait gains any longer.
+        """
+        few: list[tuple[int, int]] = []
+        while len(few) < _CANDIDATES:
+            if not waiting and not few:
+                waiting.extend(self._gaining())
+            if not waiting:
+                break
             node = waiting.popleft()
-            if self.pull[node] < 0 if self.above[node] else self.pull[node] > 0:
-                return node
-        waiting.extend(self._gaining())
-        return waiting.popleft() if waiting else -1
+            gain = -self.pull[node] if self.above[node] else self.pull[node]
+            if gain > 0:
+                few.append((gain, node))
+        _, best = max(few, default=(0, -1))
+        waiting.extend(node for _, node in few if node != best)
+        return best
 
     def _pivot(self, node: int, strictly: bool = False) -> int:
         """Move the subtree of a node until another edge limits it, and return the distance."""
