@@ -15,6 +15,7 @@ from symad.export.c_graph import function_text, has_code, places_of
 from symad.export.c_memory import CFile
 from symad.export.c_sizes import SizeFormulas, examples_of, least_sizes, template
 from symad.export.c_text import c_name, comment, memory_type, string
+from symad.export.functions import require_compiled
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node
@@ -90,6 +91,7 @@ def export_c(
     ...     sorted(os.listdir(folder))
     ['model.c', 'model.h']
     """
+    require_compiled(function)
     stem, name = stem_and_name(path, ".c")
     with collector_paused():
         texts = source_of(function, name, sizes or {})

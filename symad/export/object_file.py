@@ -6,6 +6,7 @@ import os
 
 from symad.backends.native.c_pointer import object_code
 from symad.export.c_file import header_text, stem_and_name, write_together
+from symad.export.functions import require_compiled
 from symad.graph.op import explained
 from symad.runtime.function import Function
 
@@ -49,6 +50,7 @@ def export_object(function: Function, path: str | os.PathLike[str]) -> None:
     ...     sorted(os.listdir(folder))
     ['model.h', 'model.o']
     """
+    require_compiled(function)
     stem, name = stem_and_name(path, ".o")
     graph = function.pointer_graph("object file")
     code = object_code(graph, name, function.settings.fastmath)

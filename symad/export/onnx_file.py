@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from symad.errors import ExportError, InternalError, MissingExtraError
+from symad.export.functions import require_compiled
 from symad.export.onnx_bodies import evaluate
 from symad.export.onnx_elements import OnnxBuilder
 from symad.export.onnx_writer import OnnxArray
@@ -83,6 +84,7 @@ def export_onnx(
     >>> session.run(["slope"], {"x": np.array([0.0, 1.0])})  # doctest: +SKIP
     [array([0.        , 1.38177329])]
     """
+    require_compiled(function)
     if importlib.util.find_spec("onnx") is None:
         raise MissingExtraError("ONNX is not installed", remedy='pip install "symad[onnx]"')
     data = onnx_model(function, lowered(function), provenance).SerializeToString(deterministic=True)

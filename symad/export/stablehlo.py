@@ -12,6 +12,7 @@ import numpy as np
 from symad.backends.select import choose_backend
 from symad.backends.xla.results import form_of, leaf_types
 from symad.errors import ExportError
+from symad.export.functions import require_compiled
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node
 from symad.graph.op import explained
@@ -63,6 +64,7 @@ def export_stablehlo(function: Function, *arguments: Any, **keywords: Any) -> st
         %0 = stablehlo.sine %arg0 : tensor<2xf64> loc(#loc6)
     ...
     """
+    require_compiled(function)
     settings = replace(function.settings, backend=choose_backend("jax"))
     made = Function(
         function.graph, function.inputs, function.outputs, function.updates, settings, function.name

@@ -8,6 +8,7 @@ from typing import Any
 
 from symad.backends.xla.interpreter import evaluate, require_translations
 from symad.backends.xla.translations import canonical, jnp, require_jax
+from symad.export.functions import require_compiled
 from symad.graph.nested import map_leaves, rebuild
 from symad.graph.op import explained
 from symad.passes.loops import prune_loops
@@ -66,6 +67,7 @@ def to_jax(function: Function) -> Callable[..., Any]:
     >>> jax.jit(f)([0.0, 1.0])  # doctest: +SKIP
     {'slope': Array([0.       , 1.3817733], dtype=float32), 'y': Array(0.841471, dtype=float32)}
     """
+    require_compiled(function)
     require_jax()
     require_translations(function.graph)
     specialised = lru_cache(64)(lambda *types: prune_loops(specialise(function.graph, types)))
