@@ -190,6 +190,9 @@ class Backend:
         Whether it takes ``device`` and ``mesh``.
     keeps_memory : bool
         Whether calls reuse the memory of previous calls.
+    checks_entries : bool
+        Whether entries check shapes, so that a call may go to one directly; else all calls go
+        through :meth:`dispatcher`.
     """
 
     name: ClassVar[str]
@@ -198,6 +201,7 @@ class Backend:
     fixes_sizes: ClassVar[bool] = False
     has_devices: ClassVar[bool] = False
     keeps_memory: ClassVar[bool] = False
+    checks_entries: ClassVar[bool] = True
 
     def supports(self, node: Node) -> bool:
         """Return whether the backend has its own code for an op on these types.
