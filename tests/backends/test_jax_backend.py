@@ -553,6 +553,14 @@ def test_small_results_that_come_as_one_array(seed: int) -> None:
             f(at, 4)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_series_end_beside_infinities(dtype: str) -> None:
+    x = sm.Variable("x", shape=("n",), dtype=dtype)
+    row = np.array([-1, 0.5, 3, np.nan, np.inf, 1e-30, 50, -np.inf, 0], dtype)
+    ys = [sm.special.exp1(x), *(sm.special.expn(n, x) for n in (0, 1, 2, 3))]
+    agree([x], ys, [row])
+
+
 # Forms of arguments
 
 
