@@ -192,6 +192,9 @@ class Backend:
         Whether calls reuse the memory of previous calls.
     describes : bool
         Whether programs can be made of a :meth:`description`.
+    checks_entries : bool
+        Whether entries check shapes, so that a call may go to one directly; else all calls go
+        through :meth:`dispatcher`.
     """
 
     name: ClassVar[str]
@@ -201,6 +204,7 @@ class Backend:
     has_devices: ClassVar[bool] = False
     keeps_memory: ClassVar[bool] = False
     describes: ClassVar[bool] = False
+    checks_entries: ClassVar[bool] = True
 
     def supports(self, node: Node) -> bool:
         """Return whether the backend has its own code for an op on these types.

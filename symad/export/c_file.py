@@ -15,6 +15,7 @@ from symad.export.c_graph import function_text, has_code, places_of
 from symad.export.c_memory import CFile
 from symad.export.c_sizes import SizeFormulas, examples_of, least_sizes, template
 from symad.export.c_text import c_name, comment, memory_type, string
+from symad.export.functions import require_compiled
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.node import Node

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from symad.errors import ExportError, InternalError, MissingExtraError
+from symad.export.functions import require_compiled
 from symad.export.onnx_bodies import evaluate
 from symad.export.onnx_elements import OnnxBuilder
 from symad.export.onnx_writer import OnnxArray

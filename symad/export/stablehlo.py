@@ -12,6 +12,7 @@ import numpy as np
 from symad.backends.select import choose_backend
 from symad.backends.xla.results import form_of, leaf_types
 from symad.errors import ExportError
+from symad.export.functions import require_compiled
 from symad.graph.nested import leaves, rebuild
 from symad.graph.node import Node
 from symad.graph.op import explained

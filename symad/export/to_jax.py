@@ -8,6 +8,7 @@ from typing import Any
 
 from symad.backends.xla.interpreter import evaluate, require_translations
 from symad.backends.xla.translations import canonical, jnp, require_jax
+from symad.export.functions import require_compiled
 from symad.graph.nested import map_leaves, rebuild
 from symad.graph.op import explained
 from symad.passes.loops import prune_loops

@@ -651,7 +651,8 @@ class _DirectCalls:
         self._programs = 0
         self._dispatcher: Dispatcher | None = None
         self._newest: DirectProgram | None = None
-        self._is_plain = not (form.parameters or form.sizes) and all(
+        is_direct = backend.checks_entries and not (form.parameters or form.sizes)
+        self._is_plain = is_direct and all(
             isinstance(argument, Node) and isinstance(argument.type, TensorType)
             for argument in form.arguments
         )

@@ -192,7 +192,7 @@ def load(
     chosen = None if backend is None else choose_backend(backend)
     if hasattr(path, "read"):
         return _load(cast(IO[bytes], path), getattr(path, "name", "the file"), chosen)
-    with open(path, "rb") as file:
+    with open(os.fspath(path), "rb") as file:  # a number would be a file that is open already
         return _load(file, path, chosen)
 
 

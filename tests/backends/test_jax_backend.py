@@ -16,7 +16,14 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import EvaluationError, ExportError, FeedError, GraphTypeError, MissingExtraError
+from symad.errors import (
+    EvaluationError,
+    ExportError,
+    FeedError,
+    GraphTypeError,
+    MissingExtraError,
+    SymadError,
+)
 from symad.graph.nested import leaves
 from tests.export.test_to_jax import LACKING, is_compared
 from tests.ops.test_op_table import CASES
@@ -544,6 +551,52 @@ def test_small_results_that_come_as_one_array(seed: int) -> None:
     if seed % 2:
         with pytest.raises(EvaluationError, match="out of bounds"):
             f(at, 4)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_series_end_beside_infinities(dtype: str) -> None:
+    x = sm.Variable("x", shape=("n",), dtype=dtype)
+    row = np.array([-1, 0.5, 3, np.nan, np.inf, 1e-30, 50, -np.inf, 0], dtype)
+    ys = [sm.special.exp1(x), *(sm.special.expn(n, x) for n in (0, 1, 2, 3))]
+    agree([x], ys, [row])
+
+
+# Forms of arguments
+
+
+def test_arguments_in_every_form_give_what_they_give_on_numpy() -> None:
+    """Machine code finds the program of a call by shapes; what else must fit is looked at too."""
+    x, s = sm.Variable("x", shape=("n",)), sm.Variable("s", shape=())
+    i, b = sm.Variable("i", shape=(), dtype="int64"), sm.Variable("b", shape=("n",), dtype="bool")
+    w, t = sm.parameter("w", np.zeros(3)), sm.parameter("t", 1.0)
+    calls = [
+        ([x, s, i, b], [x * s + i, sm.where(b, x, 1)], {}),
+        ([x, s, i, b], [x * s + w, t], {w: w + 0 * x, t: t + 0 * s}),
+    ]
+    row, mask = np.arange(3.0), np.array([True, False, True])
+    others: list[list[Any]] = [
+        [row.astype(kind) for kind in (">f8", "f4", "f2", "i8", "c16")],
+        [2, np.float64(2), np.float32(2), True, np.array(2.0), "a", None, [2.0], np.array([2.0])],
+        [np.int64(1), np.int32(1), 1.0, np.array(1), True, 10**30],
+        [mask.tolist(), mask.astype(int)],
+    ]
+    others[0] += [row[::-1], np.arange(6.0)[::2], [1, 2, 3], np.ma.array(row), row[:, None]]
+    for inputs, outputs, updates in calls:
+        f, g = (sm.compile(inputs, outputs, updates=updates, backend=name)
+                for name in ("jax", "numpy"))  # fmt: skip
+        for place, values in enumerate(others):
+            for value in values:
+                given = [row, 2.0, 1, mask]
+                given[place] = value
+                assert outcome(f, given) == outcome(g, given)
+
+
+def outcome(f: Any, given: Any) -> Any:
+    """Return the bits of the results, or the error."""
+    try:
+        return [(a.dtype, np.shape(a), a.tobytes()) for a in f(*given)]
+    except SymadError as error:
+        return type(error), error.message
 
 
 # Transposes, which go into what uses them

@@ -342,3 +342,13 @@ def test_long_functions_are_cut(tmp_path: Path) -> None:
     assert c([0.7, 0.9], f(0.7, 0.9)) == f(0.7, 0.9)
     parts = c.text.split("\nstatic int ")[1:]
     assert len(parts) > 4 and all(part.count("\n") < 3 * LONGEST for part in parts)
+
+
+@pytest.mark.parametrize("name", ["export_c f.c", "export_object f.o", "export_onnx f.onnx",
+                                  "to_jax", "export_stablehlo"])  # fmt: skip
+def test_a_node_is_no_compiled_function(name: str) -> None:
+    x = sm.Variable("x", shape=())
+    export, *path = name.split()
+    with pytest.raises(ExportError, match="is not a compiled function") as error:
+        getattr(sm, export)(x * x, *path)
+    assert "sm.compile" in str(error.value)

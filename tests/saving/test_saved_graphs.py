@@ -373,6 +373,12 @@ def test_another_backend() -> None:
 # Files
 
 
+def test_a_number_is_no_path() -> None:
+    """The file that is open under it would be read and closed."""
+    with pytest.raises(TypeError, match="not int"):
+        sm.load(0)  # type: ignore[arg-type]
+
+
 def test_paths(tmp_path: Path) -> None:
     x = sm.Variable("x")
     path = tmp_path / "f.symad"

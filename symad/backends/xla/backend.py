@@ -20,6 +20,7 @@ class JaxBackend(Backend):
     unwanted_rules = frozenset({"minus difference"})  # of x - y and y - x, XLA computes both
     fixes_sizes = True
     has_devices = True
+    checks_entries = False
 
     def dispatcher(self, form: CallForm, latest: Mark) -> Dispatcher | None:
         from symad.backends.native.dispatcher import native_dispatcher

@@ -19,10 +19,7 @@ from symad.graph.nested import is_nested, leaves, rebuild
 from symad.graph.node import Node, Parameter
 from symad.plan.plan import Plan, make_plan
 from symad.records import cached_property
-from symad.types import TensorType, total_nbytes
-
-_FEW = 1 << 20
-"""The most bytes of arguments of calls that are checked here."""
+from symad.types import TensorType
 
 
 class XlaProgram:
@@ -84,31 +81,24 @@ class XlaProgram:
     def entry(
         self, outputs: Any, fallback: Callable[..., Any], name: str
     ) -> Callable[..., Any] | None:
-        """Return a function for calls with small arrays, whose checks would take most of the time.
-
-        It is not bound to instances.
-        """
+        """Return a function for arrays and numbers of the right shapes, whose dtypes it checks."""
         types = [node.type for node in self.plan.graph.inputs if isinstance(node.type, TensorType)]
-        size = total_nbytes(types)
-        if len(types) < len(self.plan.graph.inputs) or size is None or size > _FEW:
+        if len(types) < len(self.plan.graph.inputs):
             return None
+        dtypes = [(k, t.dtype) for k, t in enumerate(types) if t.shape]
         exact = tuple([np.ndarray if t.shape else t.dtype.type for t in types])
         usual = tuple([float if kind is np.float64 else kind for kind in exact])
-        arrays = [(k, t.shape, t.dtype) for k, t in enumerate(types) if t.shape]
-        arrange = _arrangement(outputs)
+        has_numbers, arrange = len(dtypes) < len(types), _arrangement(outputs)
         config, compiled, take = self._config, self.compiled, self._results.take
         in_64_bits, placed = self._in_64_bits, self._placed
 
-        def call(*values: Any, **keywords: Any) -> Any:
-            kinds = tuple(map(type, values))
-            if kinds != exact:
+        def call(*values: Any) -> Any:
+            if has_numbers and (kinds := tuple(map(type, values))) != exact:
                 if kinds != usual:
-                    return fallback(*values, **keywords)
+                    return fallback(*values)
                 values = tuple([np.float64(v) if type(v) is float else v for v in values])
-            if keywords:
-                return fallback(*values, **keywords)
-            for k, shape, dtype in arrays:
-                if values[k].shape != shape or values[k].dtype != dtype:
+            for k, dtype in dtypes:
+                if values[k].dtype != dtype:
                     return fallback(*values)
             try:
                 if config.jax_enable_x64:
@@ -122,7 +112,7 @@ class XlaProgram:
                 found = self(values)
             return arrange(found)
 
-        return staticmethod(call)
+        return call
 
     def profile(self, values: Sequence[Any]) -> list[tuple[Node, float]]:
         """Run the ops one by one, and return each node with its time in seconds.

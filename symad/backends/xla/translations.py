@@ -178,9 +178,8 @@ TABLE |= {
     "xdivy": lambda x, y: x * jnp.where((x == 0) & (y == 0), 0, 1 / y),
     "polygamma": lambda x, n: jnp.where(x == jnp.inf, 0 if n else x, special.polygamma(n, x)),
     "polygamma_step": lambda a, b, n: special.polygamma(n, a + b) - special.polygamma(n, a),
-    "expn": lambda x, n: jnp.where(
-        x == 0, 1 / (n - 1) if n > 1 else jnp.inf, special.expn(n, jnp.where(x == 0, 1, x))
-    ),
+    "expn": lambda x, n: _expn(floating(x), n),
+    "exp1": lambda x: _expn(floating(x), 1),
     "exprel": lambda x: jnp.where(x == 0, 1, jnp.expm1(x) / jnp.where(x == 0, 1, x)),
     "inv_boxcox": lambda y, p: jnp.where(
         p == 0, jnp.exp(y), jnp.exp(jnp.log1p(p * y) / jnp.where(p == 0, 1, p))
@@ -285,6 +284,15 @@ def _sign_of_gamma(x: Any) -> Any:
 def _rgamma(x: Any) -> Any:
     pole = (x <= 0) & (x == jnp.floor(x))
     return jnp.where(pole, 0, 1 / special.gamma(jnp.where(pole, 1, x)))
+
+
+def _expn(x: Any, n: int) -> Any:
+    """One element after another: JAX's series for an array may not end where one is near 0."""
+    is_usual = (x > 0) & (x < jnp.inf)
+    limits = jnp.where(x == 0, 1 / (n - 1) if n > 1 else jnp.inf, jnp.where(x > 0, 0, jnp.nan))
+    elements = jnp.ravel(jnp.where(is_usual, x, 1))
+    found = lax.map(lambda element: special.expn(n, element), elements)
+    return jnp.where(is_usual, jnp.reshape(found, x.shape), limits).astype(x.dtype)
 
 
 @cache
