@@ -475,3 +475,12 @@ def test_slopes_of_bessel_functions_of_narrow_numbers(name: str) -> None:
     slope = sm.gradients(getattr(sm.special, name)(x), x)
     by_numpy, native = (sm.compile([x], slope, backend=b)(values) for b in ("numpy", "native"))
     np.testing.assert_array_equal(by_numpy, native)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_the_logarithm_of_gamma_of_subnormal_numbers(backend: Any) -> None:
+    """SciPy takes them for 0."""
+    x = sm.Variable("x", ("n",))
+    small = np.array([5e-324, 1e-310, -1e-310])
+    found = sm.compile([x], sm.gammaln(x), backend=backend)(small)
+    np.testing.assert_allclose(found, -np.log(np.abs(small)), rtol=1e-15)

@@ -24,7 +24,7 @@ from symad.passes.specialise import specialise
 from symad.passes.stack_bounds import stack_bounds
 from symad.replacing import replacing
 from symad.runtime.call_types import call_types, sized_types
-from symad.runtime.function import Function, require_compiled
+from symad.runtime.function import Function
 from symad.types import StructureType, Type
 
 _SIGNATURE = (

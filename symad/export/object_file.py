@@ -8,7 +8,7 @@ from symad.backends.native.c_pointer import object_code
 from symad.export.c_file import header_text, stem_and_name, write_together
 from symad.export.functions import require_compiled
 from symad.graph.op import explained
-from symad.runtime.function import Function, require_compiled
+from symad.runtime.function import Function
 
 
 @explained

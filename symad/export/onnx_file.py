@@ -19,7 +19,7 @@ from symad.graph.node import Node, Parameter
 from symad.graph.op import explained
 from symad.passes.specialise import specialise
 from symad.replacing import replacing
-from symad.runtime.function import Function, require_compiled
+from symad.runtime.function import Function
 from symad.runtime.pipeline import optimise
 from symad.types import StructureType, TensorType, Type
 from symad.visible import visible

@@ -18,7 +18,7 @@ from symad.graph.node import Node
 from symad.graph.op import explained
 from symad.passes.size_inputs import size_inputs
 from symad.records import replace
-from symad.runtime.function import Function, require_compiled
+from symad.runtime.function import Function
 from symad.runtime.inputs import Binding
 from symad.types import StructureType, TensorType
 from symad.visible import visible

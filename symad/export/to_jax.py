@@ -13,7 +13,7 @@ from symad.graph.nested import map_leaves, rebuild
 from symad.graph.op import explained
 from symad.passes.loops import prune_loops
 from symad.passes.specialise import specialise
-from symad.runtime.function import Function, require_compiled
+from symad.runtime.function import Function
 from symad.runtime.inputs import Binding
 from symad.types import StructureType, TensorType, Type
 

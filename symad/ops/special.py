@@ -111,9 +111,12 @@ def _gammaln(x: Any) -> Any:
     from scipy import special
 
     # SciPy's function for real numbers loses digits near the zeros at 1 and 2; its function for
-    # complex numbers uses a series there.
+    # complex numbers uses a series there.  It takes subnormal numbers for 0, where Γ(x) is 1/x.
     values = special.gammaln(x)
     x = np.asarray(x, values.dtype)
+    is_subnormal = (x != 0) & (np.abs(x) < np.finfo(np.float64).tiny)
+    if np.any(is_subnormal):
+        values = np.where(is_subnormal, -np.log(np.abs(np.where(is_subnormal, x, 1))), values)[()]
     near_zero = np.minimum(np.abs(x - 1), np.abs(x - 2)) < 0.1
     if not np.any(near_zero):
         return values

@@ -23,7 +23,7 @@ from symad.backends.base import (
     Program,
     Settings,
 )
-from symad.errors import FeedError, GraphTypeError
+from symad.errors import FeedError
 from symad.graph.collector import collector_paused
 from symad.graph.graph import Graph
 from symad.graph.nested import leaves, matching_leaves, rebuild
@@ -105,14 +105,6 @@ class Specialisation:
     def _make(self) -> Made:
         passes, program = self._compiled
         return program, program.plan.lower_bound or 0 if passes.is_large else 0
-
-
-def require_compiled(function: Any) -> None:
-    """Raise an error if what shall be exported is not a function of :func:`symad.compile`'s."""
-    if not isinstance(function, Function):
-        raise GraphTypeError(
-            f"{function!r:.60} is not a compiled function", remedy="Compile it with sm.compile."
-        )
 
 
 def _as_made(request: CompileRequest, make: Callable[[], Made]) -> Made:

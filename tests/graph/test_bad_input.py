@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 import symad as sm
-from symad.errors import EvaluationError, FeedError, GradientError, GraphTypeError, ShapeError
+from symad.errors import (
+    EvaluationError,
+    ExportError,
+    FeedError,
+    GradientError,
+    GraphTypeError,
+    ShapeError,
+)
 from symad.graph.operators import FUNCTIONS
 
 
@@ -450,7 +457,7 @@ def test_what_a_users_function_raises_stays_as_it_is() -> None:
     ids=["jax", "stablehlo", "c", "object", "onnx"],
 )  # fmt: skip
 def test_only_compiled_functions_are_exported(export: Callable[[Any], Any], wrong: Any) -> None:
-    with pytest.raises(GraphTypeError, match="not a compiled function"):
+    with pytest.raises(ExportError, match="not a compiled function"):
         export(wrong)
 
 

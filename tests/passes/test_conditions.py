@@ -73,6 +73,7 @@ REFUSED: dict[str, list[Match]] = {
         {"x": X, "c": SCALAR}, {"x": Constant(3.0), "c": Constant(2.0)},
     ],
     "softmax of all": [{"x": X, "axis": 0}],
+    **{f"log{base} of an exponential": [{"x": X}, {"x": POSITIVE}] for base in (2, 10)},
     "log of a number and exp": [
         *({"c": Constant(c), "x": X} for c in (-2.5, 0.0, 1.0, *NOT_FINITE)), {"c": SCALAR, "x": X},
     ],
