@@ -111,7 +111,7 @@ def call(function: Any, sample: WildGraph) -> tuple[Any, str]:
         return function(*sample.arrays), ""
     except (EvaluationError, ShapeError) as error:  # LU of a matrix that turns out not to be square
         text = re.sub(r"\[[\d,?]*\]", "[...]", str(error))  # one may know more sizes
-        return None, re.sub(r"\(.*\)( failed)?: ", ": ", text, count=1)
+        return None, re.sub(r"^\w+\(.*\)( failed)?: ", "", text, count=1)  # or a part of this op
 
 
 def assert_fresh(
