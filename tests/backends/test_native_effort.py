@@ -73,8 +73,7 @@ def test_ops(name: str, jobs: PostponedJobs, monkeypatch: pytest.MonkeyPatch) ->
     ("shape", "is_fast", "effort"),
     [
         ((), False, jit.Effort.NONE),
-        ((7,), False, jit.Effort.NONE),
-        ((1 << 17,), False, jit.Effort.LOW),
+        ((7,), False, jit.Effort.LOW),
         ((), True, FULL),
         ((7,), True, FULL),
     ],
@@ -99,6 +98,33 @@ def test_fast_arithmetic_is_worth_all_passes(
     f = sm.compile([x], sm.sum(sm.sin(x) + x * x), backend="native", fastmath=is_fast)
     f(np.ones(shape))
     assert efforts.items() >= {("loops" if shape else "function", effort)}
+
+
+@pytest.mark.parametrize(
+    ("made", "size", "effort"),
+    [
+        (lambda x: x * x + 2 * x, 7, jit.Effort.NONE),
+        (lambda x: x * x + 2 * x, 1 << 17, jit.Effort.LOW),
+        (lambda x: sm.sin(x) + 2 * x, 7, jit.Effort.LOW),
+        (lambda x: sm.sum(x * x), 7, jit.Effort.LOW),
+    ],
+    ids=["arithmetic", "large", "function", "sum"],
+)
+def test_small_nests_of_arithmetic_can_wait_for_passes(
+    made: Any, size: int, effort: jit.Effort, jobs: PostponedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others would take more than twice as long without passes."""
+    efforts: dict[str, jit.Effort] = {}
+    compiled = jit._compile
+
+    def compile_(text: str, name: str, effort: jit.Effort) -> Any:
+        efforts[name] = effort
+        return compiled(text, name, effort)
+
+    monkeypatch.setattr(jit, "_compile", compile_)
+    x = sm.Variable("x", (size,))
+    sm.compile([x], made(x), backend="native")(np.ones(size))
+    assert efforts["loops"] is effort
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import symad.disk as disk
 
-_PAUSE = 0.5
+_PAUSE = 0.1
 """The seconds without other work after which the first job is done."""
 _MOST = 16
 """The most jobs that wait: the process shall end soon."""

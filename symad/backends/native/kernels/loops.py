@@ -34,6 +34,7 @@ from symad.backends.native.kernels.short_rows import ShortRowsWriter
 from symad.backends.native.loop_nest import Nest, NestLayout, ValueKind
 from symad.backends.native.scalar_builder import Scalar
 from symad.disk import formulas_of
+from symad.graph.cost import ELEMENTARY
 from symad.graph.node import Constant, Node
 from symad.ops.base import PerElement
 from symad.ops.reduce import Reduction
@@ -79,12 +80,17 @@ def loop_code(nest: Nest, layout: NestLayout, is_repeated: bool = False) -> Loop
         formulas = formulas_of(n.op for n in nest.computed if isinstance(n.op, PerElement))
         lasting = None if formulas is None else ("loops", structure, formulas)
         effort = jit.Effort.of_arithmetic(nest.is_fast)
-        if effort is jit.Effort.LOW and not is_repeated:
+        if effort is jit.Effort.LOW and not is_repeated and all(map(_is_cheap, nest.computed)):
             effort = jit.Effort.of_size(layout.elements * len(nest.computed))
         module = stored_module(lasting, lambda: (loop_text(nest, layout), ()), "loops", effort)
         return LoopCode(module, module.address("kernel"))
 
     return _codes.get(structure, make)
+
+
+def _is_cheap(node: Node) -> bool:
+    """Return whether memory, not code, bounds the time of a value: passes gain least there."""
+    return isinstance(node.op, PerElement) and node.op.operations < ELEMENTARY
 
 
 def loop_text(nest: Nest, layout: NestLayout) -> str:
