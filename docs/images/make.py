@@ -13,7 +13,7 @@ from symad.demo.examples import running_example
 from symad.demo.models import initial_weights, regularised_network
 
 FOLDER = Path(__file__).resolve().parent
-COLOURS = 32  # of the film: it is small, and text stays sharp
+COLOURS = 28
 
 
 def main() -> None:

@@ -207,7 +207,7 @@ def test_ctrl_c_cancels(tmp_path: Path) -> None:
     body = """
         job()
         pids = {child.pid for child in active_children()}
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
         start = time.perf_counter()
         try:
             job()
