@@ -126,7 +126,7 @@ class TensorType:
             for name, value in zip(cls.__slots__, values, strict=True):
                 object.__setattr__(known, name, value)
             if len(_TYPES) >= _MOST_TYPES:
-                _TYPES.clear()
+                _forget_arrays()
             _TYPES[key] = known
         return known  # type: ignore[no-any-return]
 
@@ -188,6 +188,13 @@ class TensorType:
 _MOST_TYPES = 4096
 _TYPES: dict[Any, TensorType] = {}
 """Types by dtype, shape and weakness."""
+
+
+def _forget_arrays() -> None:
+    """Drop the types of arrays; those of numbers are few, and constants refer to them."""
+    for key in list(_TYPES):
+        if key[1] != ():
+            _TYPES.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,7 @@ for _ in range(STEPS):
     x1 = sm.sin(x1) + x1
 d = sm.distribute(sm.compile([x], sm.sum(x1)), over="n", executor=2, chunks=1)
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it in the background
     job = d.bind(x=np.ones((100, 300_000)))
     folder = d.workers.folder
 """
