@@ -40,6 +40,20 @@ def jobs(folder: None, monkeypatch: pytest.MonkeyPatch) -> PostponedJobs:
     return found
 
 
+@pytest.fixture
+def efforts(jobs: PostponedJobs, monkeypatch: pytest.MonkeyPatch) -> dict[str, jit.Effort]:
+    """With how much effort each kind of code is compiled."""
+    found: dict[str, jit.Effort] = {}
+    compiled = jit._compile
+
+    def compile_(text: str, name: str, effort: jit.Effort) -> Any:
+        found[name] = effort
+        return compiled(text, name, effort)
+
+    monkeypatch.setattr(jit, "_compile", compile_)
+    return found
+
+
 def forget() -> None:
     for codes in (writer._kernels, loops._codes, scalar_function._codes):
         codes._values.clear()  # type: ignore[attr-defined]
@@ -79,21 +93,9 @@ def test_ops(name: str, jobs: PostponedJobs, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_fast_arithmetic_is_worth_all_passes(
-    shape: Any,
-    is_fast: bool,
-    effort: jit.Effort,
-    jobs: PostponedJobs,
-    monkeypatch: pytest.MonkeyPatch,
+    shape: Any, is_fast: bool, effort: jit.Effort, efforts: dict[str, jit.Effort]
 ) -> None:
     """Terms change places only if LLVM's later passes look at them."""
-    efforts: dict[str, jit.Effort] = {}
-    compiled = jit._compile
-
-    def compile_(text: str, name: str, effort: jit.Effort) -> Any:
-        efforts[name] = effort
-        return compiled(text, name, effort)
-
-    monkeypatch.setattr(jit, "_compile", compile_)
     x = sm.Variable("x", shape)
     f = sm.compile([x], sm.sum(sm.sin(x) + x * x), backend="native", fastmath=is_fast)
     f(np.ones(shape))
@@ -111,17 +113,9 @@ def test_fast_arithmetic_is_worth_all_passes(
     ids=["arithmetic", "large", "function", "sum"],
 )
 def test_small_nests_of_arithmetic_can_wait_for_passes(
-    made: Any, size: int, effort: jit.Effort, jobs: PostponedJobs, monkeypatch: pytest.MonkeyPatch
+    made: Any, size: int, effort: jit.Effort, efforts: dict[str, jit.Effort]
 ) -> None:
     """Others would take more than twice as long without passes."""
-    efforts: dict[str, jit.Effort] = {}
-    compiled = jit._compile
-
-    def compile_(text: str, name: str, effort: jit.Effort) -> Any:
-        efforts[name] = effort
-        return compiled(text, name, effort)
-
-    monkeypatch.setattr(jit, "_compile", compile_)
     x = sm.Variable("x", (size,))
     sm.compile([x], made(x), backend="native")(np.ones(size))
     assert efforts["loops"] is effort

@@ -102,7 +102,7 @@ def _by_labels(x: Node, w: Node) -> Node:
     return multiply(share, shifted - sum_of(shifted * share, 1, keepdims=True))
 
 
-TAKEN: tuple[AnyRule, ...] = (
+LOGARITHMS_OF_TAKEN: tuple[AnyRule, ...] = (
     Procedure(
         "log of elements of softmax", _log_of_taken, "log(softmax(x)[k]) = log_softmax(x)[k]",
         (Log,),
@@ -117,6 +117,9 @@ TAKEN: tuple[AnyRule, ...] = (
         grade=Grade.ROUNDING, needs=frozenset({Sum, Exp}), makes=frozenset({LogSumExp}),
         when=lambda kind, heads: issubclass(heads[0], MOVES), mends=True,
     ),
+)  # fmt: skip
+
+SLOPES_OF_TAKEN: tuple[AnyRule, ...] = (
     Procedure(
         "slope of elements of softmax", _times_share,
         "scatter_add(v / p[k], p, k) * p = scatter_add(v, p, k) for p = softmax(x)",

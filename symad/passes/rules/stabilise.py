@@ -46,7 +46,7 @@ from symad.ops.special import Erfc, erf, erfc
 from symad.ops.trigonometric import Cosh, atanh, cosh, hypot, log_cosh, sinh, tanh
 from symad.passes.rule import AnyRule, Rule, is_scalar, mending, number_of, parameters
 from symad.passes.rules.exponents import EXPONENTS
-from symad.passes.rules.log_softmax_gather import MOVES, TAKEN
+from symad.passes.rules.log_softmax_gather import LOGARITHMS_OF_TAKEN, MOVES, SLOPES_OF_TAKEN
 from symad.passes.rules.logarithms import LOGARITHMS
 from symad.passes.rules.shifted_sums import SHIFTED
 from symad.passes.rules.sigmoid_slopes import LOGISTIC
@@ -148,6 +148,11 @@ def _has_plain_logarithm(x: Node) -> bool:
 _DEEPEST = 4
 
 
+def _vanishes_unlike_its_logarithm(x: Node) -> bool:
+    """Return whether ``x`` :func:`_has_plain_logarithm`, and is more than an exponential."""
+    return not isinstance(x.op, Exp) and _has_plain_logarithm(x)
+
+
 def _is_positive_number(c: Node) -> bool:
     number = number_of(c)
     return number is not None and bool(np.isfinite(number)) and number > 0
@@ -224,11 +229,9 @@ _OF_LOGARITHMS: tuple[Rule, ...] = (
     Rule("logaddexp", lambda x, y: log(exp(x) + exp(y)), lambda x, y: logaddexp(x, y)),
     Rule("log exp", lambda x: log(exp(x)), lambda x: x),
     Rule("log2 of an exponential", lambda x: log2(x), lambda x: log(x) / math.log(2),
-         where=lambda x: not isinstance(x.op, Exp) and _has_plain_logarithm(x),
-         example={"x": sigmoid}),
+         where=_vanishes_unlike_its_logarithm, example={"x": sigmoid}),
     Rule("log10 of an exponential", lambda x: log10(x), lambda x: log(x) / math.log(10),
-         where=lambda x: not isinstance(x.op, Exp) and _has_plain_logarithm(x),
-         example={"x": sigmoid}),
+         where=_vanishes_unlike_its_logarithm, example={"x": sigmoid}),
     Rule("log2 exp", lambda x: log2(exp(x)), lambda x: x / math.log(2)),
     Rule("log10 exp", lambda x: log10(exp(x)), lambda x: x / math.log(10)),
     Rule("log1p expm1", lambda x: log1p(expm1(x)), lambda x: x),
@@ -340,7 +343,7 @@ FOR_DERIVATIVES = mending(
 
 FORMULAS: tuple[AnyRule, ...] = (
     *mending(*_OF_SOFTMAX), *mending(*_OF_LOGARITHMS), *VALUES, *mending(*_OF_EXPONENTIALS),
-    *SHIFTED, *EXPONENTS, *TAKEN[:2], *LOGARITHMS,
+    *SHIFTED, *EXPONENTS, *LOGARITHMS_OF_TAKEN, *LOGARITHMS,
 )  # fmt: skip
 
 
@@ -433,4 +436,4 @@ _DERIVATIVES: tuple[AnyRule, ...] = (
 
 DERIVATIVES = tuple(map(_linear_in_adjoints, _DERIVATIVES))
 
-STABILISE = (*FORMULAS, *DERIVATIVES, *LOGISTIC, *TAKEN[2:])
+STABILISE = (*FORMULAS, *DERIVATIVES, *LOGISTIC, *SLOPES_OF_TAKEN)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -269,7 +268,7 @@ class _FarPosition(_Comparison):
         """Return the first place of the best element."""
         s = self.values
         bests = [self.best(k) for k in range(UNROLLED)]
-        whole = functools.reduce(partial(combine, s, self._reduction), bests)
+        whole = reduce(partial(combine, s, self._reduction), bests)
         top = s.repeat(over_lanes(s, self._reduction, whole))
         first = last = s.constant(np.iinfo(self.index).max, self.index)
         for k, best in enumerate(bests):
